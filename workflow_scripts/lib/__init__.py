@@ -1,0 +1,1 @@
+"""What stages share, by subject. Imports nothing from a stage."""

@@ -64,6 +64,7 @@ class PrepareModel(Strict):
     tokens_per_step: Positive
     learning_rate: float = Field(gt=0)
     gate_queries: Positive
+    threads: Positive
 
 
 class SampleDemonstrations(Strict):
@@ -76,7 +77,7 @@ class TuneLora(Strict):
     """LoRA tuning of one adapter on one set of demonstrations."""
 
     r: Positive
-    alpha: float = Field(gt=0)
+    alpha: Positive
     target_modules: Literal["attention", "all-linear"] | list[str] = Field(
         description="attention: peft's choice for the architecture (query and value projections)"
     )

@@ -21,13 +21,15 @@ class LabelledDataset(Strict):
     """What local and hub data sets share."""
 
     label_column: str = "label"
-    labels: dict[str, str] = Field(min_length=2, description="value in the file -> label word in the prompt")
+    labels: dict[str, str | None] = Field(
+        min_length=2, description="value in the file -> label word in the prompt; null leaves the row out"
+    )
     template: Template
 
     @field_validator("labels")
     @classmethod
-    def _distinct(cls, labels: dict[str, str]) -> dict[str, str]:
-        if len(set(labels.values())) < 2:
+    def _distinct(cls, labels: dict[str, str | None]) -> dict[str, str | None]:
+        if len(set(labels.values()) - {None}) < 2:
             raise ValueError("needs at least two different label words")
         return labels
 

@@ -49,7 +49,12 @@ def write_table(table: pa.Table, target: Path, origin: dict[str, Any]) -> None:
 
 def with_origin(table: pa.Table, origin: dict[str, Any]) -> pa.Table:
     """`table` with `origin` as its schema's only key-value metadata."""
-    return table.replace_schema_metadata({ORIGIN: json.dumps(origin, sort_keys=True)})
+    return table.replace_schema_metadata(origin_metadata(origin))
+
+
+def origin_metadata(origin: dict[str, Any]) -> dict[bytes, bytes]:
+    """Key-value metadata of a Parquet schema that holds `origin`."""
+    return {ORIGIN: json.dumps(origin, sort_keys=True).encode()}
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:

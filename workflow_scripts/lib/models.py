@@ -1,0 +1,129 @@
+"""Models and tokenizers: what prepare_model pins, and how later stages load it.
+
+`model.json` in a model's folder says where its weights are. The embedded model's stand beside it; those of a local
+folder or of the hub stay where they are, pinned by digests of their files or by the hub's commit.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+REFERENCE = "model.json"
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message says what, where and what to do."""
+
+
+class ModelReference(BaseModel):
+    """Where a model's weights are and how they are loaded.
+
+    Exactly one of `path` (a local folder) and `hub_id` with `commit` is set, or neither: then they stand beside this
+    file. With `random_seed` the weights are drawn anew from it and only config and tokenizer are read.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str | None = None
+    hub_id: str | None = None
+    commit: str | None = None
+    files: dict[str, str] = {}
+    dtype: str = "float32"
+    device: str = "auto"
+    random_seed: int | None = None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model in eval mode, and its tokenizer."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+
+
+def load_model(prepared: Path) -> LoadedModel:
+    """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    torch.set_float32_matmul_precision("highest")
+    reference = read_reference(prepared)
+    folder = locate(prepared, reference)
+    dtype, placement = getattr(torch, reference.dtype), device_map(reference.device)
+    try:
+        if reference.random_seed is None:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=placement)
+        else:
+            model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be loaded as a causal language model: {error}") from None
+    return LoadedModel(model.eval(), load_tokenizer(folder))
+
+
+def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
+    """A model of the architecture's own initialisation, drawn from `seed`; float32, on the CPU."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def load_config(folder: Path) -> "PreTrainedConfig":
+    """Read config.json; ModelError where the folder has none or none that transformers knows."""
+    from transformers import AutoConfig
+
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: has no config.json, so it is no model folder in Hugging Face format")
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}/config.json: {error}") from None
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a model folder; ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: has no tokenizer that can be loaded: {str(error).splitlines()[0]}") from None
+
+
+def read_reference(prepared: Path) -> ModelReference:
+    """Read model.json of a prepared model; ModelError where it is missing or damaged."""
+    path = prepared / REFERENCE
+    try:
+        return ModelReference.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); delete {prepared} and run again") from None
+
+
+def locate(prepared: Path, reference: ModelReference) -> Path:
+    """Folder with config, tokenizer and weights; a hub model comes from its cache, or is fetched into it."""
+    if reference.hub_id:
+        from workflow_scripts.lib.hub import snapshot
+
+        return snapshot(reference.hub_id, str(reference.commit), weights=reference.random_seed is None)
+    return Path(reference.path) if reference.path else prepared
+
+
+def device_map(device: str) -> Any:
+    """What accelerate takes: `auto` spreads over the GPUs that are there, or stays on the CPU."""
+    import torch
+
+    if device == "auto":
+        return "auto" if torch.cuda.is_available() else {"": "cpu"}
+    return {"": device}
+
+
+def _one_device(placement: Any) -> str:
+    return str(placement[""]) if isinstance(placement, dict) else "cuda"

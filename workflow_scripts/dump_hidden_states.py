@@ -1,0 +1,118 @@
+"""Dump states of every layer at the last prompt token: of the anchor, or of ICL and IT for every draw of a cell."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from workflow_scripts.lib.command import command
+from workflow_scripts.lib.demonstrations import Draw, read_draws
+from workflow_scripts.lib.examples import Example, read_examples
+from workflow_scripts.lib.hidden_states import LAYERS, LastToken, StateError, last_token
+from workflow_scripts.lib.lora import with_adapter
+from workflow_scripts.lib.models import LoadedModel, load_model
+from workflow_scripts.lib.progress import Progress
+from workflow_scripts.lib.prompts import Prompts, Template
+from workflow_scripts.lib.provenance import origin
+from workflow_scripts.lib.state_tables import Arm, Asked, StateWriter, state_writer
+
+
+def dump_hidden_states(
+    examples: Path,
+    model: Path,
+    *,
+    template: Template,
+    tokens_per_batch: int,
+    states: Path,
+    demonstrations: Path | None = None,
+    adapters: Path | None = None,
+) -> None:
+    """Write `states`: a row per (condition, level, draw, query) with the state of every layer and the label scores.
+
+    Without demonstrations and adapters the condition is `anchor`; with them, `icl` and `it` for every draw.
+
+    Args:
+        examples: Prepared data set; its queries are asked.
+        model: Prepared model.
+        template: How an example becomes a prompt.
+        tokens_per_batch: Prompts run together up to this many tokens.
+        states: Parquet file to write.
+        demonstrations: Draws of the cell.
+        adapters: Folder with {level}/{draw}/ adapters of the same draws.
+    """
+    data, loaded = read_examples(examples), load_model(model)
+    prompts = Prompts(loaded.tokenizer, template, data.words)
+    draws = read_draws(demonstrations) if demonstrations else []
+    made = origin(
+        "dump_hidden_states",
+        ("torch", "transformers", "peft"),
+        layers=LAYERS,
+        label_words=data.words,
+        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        template=template,
+    )
+    total = len(data.queries) * max(1, 2 * len(draws))
+    with state_writer(states, made) as writer, Progress("prompts", total) as progress:
+        dump = Dump(loaded, prompts, data.queries, data.words, writer, tokens_per_batch, progress.advance)
+        for draw in draws:
+            dump.icl(draw)
+            dump.it(draw, Path(adapters or "") / draw.level / str(draw.draw))
+        if not draws:
+            dump.anchor()
+
+
+class Dump:
+    """Asks one model the same queries in every condition and appends what it reads to one file."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        prompts: Prompts,
+        queries: Sequence[Example],
+        words: Sequence[str],
+        writer: StateWriter,
+        tokens_per_batch: int,
+        progress: Callable[[int], None],
+    ) -> None:
+        self.loaded, self.prompts, self.writer = loaded, prompts, writer
+        self.tokens_per_batch, self.progress = tokens_per_batch, progress
+        self.query_ids = [prompts.query(one.fields) for one in queries]
+        self.queries = [one.id for one in queries]
+        self.labels = [words.index(one.label) for one in queries]
+        self.label_tokens = [prompts.labels[one.label][0] for one in queries]
+
+    def anchor(self) -> None:
+        """The base model, the query alone."""
+        self._append(Arm("anchor"), self.prompts.prefix())
+
+    def icl(self, draw: Draw) -> None:
+        """The base model, demonstrations before the query."""
+        self._append(self._arm("icl", draw), self.prompts.prefix(draw.as_demonstrations()))
+
+    def it(self, draw: Draw, adapter: Path) -> None:
+        """The model tuned on the demonstrations, the query alone."""
+        with with_adapter(self.loaded.model, adapter):
+            self._append(self._arm("it", draw), self.prompts.prefix())
+
+    def _arm(self, condition: str, draw: Draw) -> Arm:
+        return Arm(condition, draw.level, draw.draw, draw.demo_set, self.prompts.digest(draw.as_demonstrations()))
+
+    def _append(self, arm: Arm, prefix: list[int]) -> None:
+        asked = [prefix + ids for ids in self.query_ids]
+        last = [str(self.loaded.tokenizer.decode([ids[-1]])) for ids in asked]
+        self.writer.write(arm, Asked(self.queries, asked, self.labels, self.label_tokens, last), self._read(arm, asked))
+
+    def _read(self, arm: Arm, asked: Sequence[Sequence[int]]) -> LastToken:
+        try:
+            return last_token(
+                self.loaded.model,
+                asked,
+                list(self.prompts.labels.values()),
+                tokens_per_batch=self.tokens_per_batch,
+                progress=self.progress,
+            )
+        except StateError as error:
+            where = f"{arm.condition} of level {arm.level}, draw {arm.draw}, query {self.queries[error.prompt]}"
+            raise StateError(error.prompt, error.layer, where) from None
+
+
+if __name__ == "__main__":
+    command(dump_hidden_states)

@@ -1,0 +1,37 @@
+# Needs: nothing, or a model's local folder.  Makes: a folder that later stages load the model from.
+def model_files(wildcards):
+    source = STUDY.models[wildcards.model]
+    return (
+        [path for path in source.path.glob("*") if path.is_file()]
+        if source.source == "local"
+        else []
+    )
+
+
+rule prepare_model:
+    input:
+        files=model_files,
+    output:
+        model=directory("artifacts/prepare_model/{model}"),
+    log:
+        "logs/prepare_model/{model}.log",
+    threads:
+        lambda wildcards: (
+            STUDY.prepare_model.threads
+            if STUDY.models[wildcards.model].source == "pocket"
+            else 1
+        )
+    params:
+        code=code("prepare_model"),
+        source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
+        training=STUDY.prepare_model.model_dump(),
+    shell:
+        "python -m workflow_scripts.prepare_model"
+        " --source {params.source:q}"
+        " --steps {params.training[steps]}"
+        " --tokens_per_step {params.training[tokens_per_step]}"
+        " --learning_rate {params.training[learning_rate]}"
+        " --gate_queries {params.training[gate_queries]}"
+        " --threads {params.training[threads]}"
+        " --model {output.model:q}"
+        " 2> {log:q}"

@@ -1,0 +1,35 @@
+# Needs: the aggregated similarities.  Makes: a report that opens offline, and every figure as SVG and PDF.
+def controls():
+    """Untrained models of the study -> the model each is the control of: same settings but for `untrained`."""
+    return {
+        name: trained
+        for name, model in STUDY.models.items()
+        for trained, other in STUDY.models.items()
+        if model.untrained
+        and model == other.model_copy(update={"untrained": True})
+        and not other.untrained
+    }
+
+
+rule render_report:
+    input:
+        similarity="artifacts/aggregate_similarity/similarity.parquet",
+    output:
+        report="artifacts/render_report/report.html",
+        figures=directory("artifacts/render_report/figures"),
+    log:
+        "logs/render_report.log",
+    params:
+        code=code("render_report"),
+        title=STUDY.render_report.title,
+        reference=as_json({factor: str(level) for factor, level in REFERENCE.items()}),
+        controls=as_json(controls()),
+    shell:
+        "python -m workflow_scripts.render_report"
+        " --similarity {input.similarity:q}"
+        " --title {params.title:q}"
+        " --reference {params.reference:q}"
+        " --controls {params.controls:q}"
+        " --report {output.report:q}"
+        " --figures {output.figures:q}"
+        " 2> {log:q}"

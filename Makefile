@@ -1,0 +1,47 @@
+# The project's commands. Everything happens in .venv, installed from the lock files.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
+
+.PHONY: reproduce test check lint format environment lock schema
+
+reproduce: .venv/installed            ## make the study that params.yaml describes
+	snakemake --cores all
+
+test: .venv/installed-dev             ## run all tests that this machine can run
+	pytest
+
+check: .venv/installed                ## check params.yaml, data and models without running anything
+	python -m workflow_scripts.lib.preflight params.yaml
+
+lint: .venv/installed-dev             ## check style, types and rules
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	mypy
+	snakemake --lint
+
+format: .venv/installed-dev           ## lay the code out
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+schema: .venv/installed               ## write docs/params.schema.json from lib/settings.py
+	python -m workflow_scripts.lib.settings
+
+environment: .venv/installed          ## make .venv only
+
+lock: .venv/installed-dev             ## pin the newest versions that fit the .in files
+	pip install pip-tools
+	$(LOCK) --upgrade --output-file requirements.lock requirements.in
+	sed --in-place '/^torch==/s/+[a-z0-9]*//' requirements.lock
+	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
+
+.venv/installed: requirements.lock
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	touch $@

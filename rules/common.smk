@@ -1,6 +1,7 @@
 # The study as params.yaml says it, checked before anything else, and what rules need of it.
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,17 @@ try:
     STUDY = read_study(Path("params.yaml"))
 except SettingsError as error:
     raise WorkflowError(str(error)) from None
+
+
+onstart:
+    # Data and models are checked in a process of their own: Snakemake itself stays free of torch.
+    if subprocess.run(
+        [sys.executable, "-m", "workflow_scripts.lib.preflight", "params.yaml"]
+    ).returncode:
+        raise WorkflowError(
+            "The study cannot run as params.yaml says it; nothing was started."
+        )
+
 
 REFERENCE = STUDY.reference.model_dump()
 

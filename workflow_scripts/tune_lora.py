@@ -50,8 +50,7 @@ def tune_lora(
     draws, words = read_draws(demonstrations), read_examples(examples).words
     loaded = load_model(model)
     prompts = Prompts(loaded.tokenizer, template, words)
-    modules = None if target_modules == "attention" else target_modules
-    tuning = Tuning(r, alpha, modules, learning_rate, steps, max_grad_norm)
+    tuning = Tuning(r, alpha, target_modules, learning_rate, steps, max_grad_norm)
     rows = []
     with whole(adapters) as folder, Progress("adapters", len(draws)) as progress:
         for draw in draws:

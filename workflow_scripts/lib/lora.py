@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from workflow_scripts.lib.prompts import TuningExample
 
 IGNORED = -100
 
+# peft's own affairs with transformers 6 and with GPT-2's transposed layers, which it handles itself.
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+
 
 class TuningError(RuntimeError):
     """Tuning that cannot be done or went wrong; the message says why and what to change."""
@@ -26,11 +31,15 @@ class TuningError(RuntimeError):
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an adapter is tuned; `target_modules` null means peft's choice for the architecture's attention."""
+    """How an adapter is tuned.
+
+    `target_modules`: "attention" (peft's choice for the architecture: query and value projections), "all-linear", or
+    module names.
+    """
 
     r: int
     alpha: int
-    target_modules: str | list[str] | None
+    target_modules: str | list[str]
     learning_rate: float
     steps: int
     max_grad_norm: float
@@ -40,7 +49,7 @@ class Tuning:
         return LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,
-            target_modules=self.target_modules,
+            target_modules=None if self.target_modules == "attention" else self.target_modules,
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
@@ -69,7 +78,7 @@ def tune(base: PreTrainedModel, examples: Sequence[TuningExample], tuning: Tunin
     The loss is the mean negative log-likelihood of the label tokens. Equal seeds give equal adapters.
     """
     torch.manual_seed(seed)
-    model = _adapted(base, tuning)
+    model = adapted(base, tuning)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=tuning.learning_rate, weight_decay=0.0)
     batch = {name: t.to(base.device) for name, t in right_padded(examples).items()}
@@ -88,7 +97,8 @@ def tune(base: PreTrainedModel, examples: Sequence[TuningExample], tuning: Tunin
     return TunedAdapter(weights, losses)
 
 
-def _adapted(base: PreTrainedModel, tuning: Tuning) -> PeftModel:
+def adapted(base: PreTrainedModel, tuning: Tuning) -> PeftModel:
+    """`base` with a fresh adapter in it; TuningError where the architecture lacks the target modules."""
     try:
         return get_peft_model(base, tuning.lora_config())
     except ValueError as error:
@@ -149,7 +159,7 @@ def save_adapter(adapter: TunedAdapter, tuning: Tuning, base: PreTrainedModel, f
 
 
 def _adapted_config(base: PreTrainedModel, tuning: Tuning) -> dict[str, Any]:
-    model = _adapted(base, tuning)
+    model = adapted(base, tuning)
     config = model.peft_config["default"].to_dict()
     model.unload()
     return {**config, "inference_mode": True}

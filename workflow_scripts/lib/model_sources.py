@@ -1,5 +1,6 @@
 """Pinning models that come from elsewhere: local folders by digests of their files, hub models by their commit."""
 
+from pathlib import Path
 from typing import Any
 
 from workflow_scripts.lib.hub import WEIGHTS, commit_of, snapshot
@@ -9,21 +10,30 @@ from workflow_scripts.lib.sources import HubModel, LocalModel
 
 
 def pin_local(source: LocalModel) -> ModelReference:
-    """Check a model folder and note a digest of every file of it that loading reads."""
-    folder = source.path
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder (relative paths start at the project's root)")
-    load_config(folder)
-    load_tokenizer(folder)
-    weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
-    if not weights and not source.untrained:
-        raise ModelError(f"{folder}: has no weights ({', '.join(WEIGHTS)}); `untrained: true` needs none")
-    read = [*sorted(folder.glob("*.json")), *([] if source.untrained else weights)]
+    """Note a digest of every file of a model folder that loading reads."""
+    folder = check_local(source)
+    read = [*sorted(folder.glob("*.json")), *([] if source.untrained else _weights(folder))]
     return ModelReference(
         path=source.path.as_posix(),
         files={path.name: file_digest(path) for path in read},
         **_loading(source),
     )
+
+
+def check_local(source: LocalModel) -> Path:
+    """The folder of a local model, if config, tokenizer and weights are there; ModelError says what is missing."""
+    folder = source.path
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder (relative paths start at the project's root)")
+    load_config(folder)
+    load_tokenizer(folder)
+    if not source.untrained and not _weights(folder):
+        raise ModelError(f"{folder}: has no weights ({', '.join(WEIGHTS)}); `untrained: true` needs none")
+    return folder
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
 
 
 def pin_hub(source: HubModel) -> ModelReference:

@@ -76,6 +76,15 @@ def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
+def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """The architecture without memory for its weights: enough to see which modules it has."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
 def load_config(folder: Path) -> "PreTrainedConfig":
     """Read config.json; ModelError where the folder has none or none that transformers knows."""
     from transformers import AutoConfig

@@ -153,7 +153,10 @@ def check_study(content: dict[str, Any], source: str) -> Study:
 
 
 def _line(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("pocket", "local", "hub", "world"))
+    place = [str(part) for part in error["loc"]]
+    if place[0] in ("models", "datasets"):
+        del place[2:3]  # pydantic puts the kind of source between a name and its settings
+    key = ".".join(place)
     what = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return f"  {key}: unknown key; remove it or check its spelling"

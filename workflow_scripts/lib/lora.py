@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -141,7 +142,7 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> Iterator[None]:
     """
     try:
         model = PeftModel.from_pretrained(base, folder)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise TuningError(f"{folder}: no adapter that fits this model: {error}") from None
     try:
         model.eval()

@@ -49,6 +49,7 @@ class LoadedModel:
 def load_model(prepared: Path) -> LoadedModel:
     """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
@@ -62,7 +63,7 @@ def load_model(prepared: Path) -> LoadedModel:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=placement)
         else:
             model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded as a causal language model: {error}") from None
     return LoadedModel(model.eval(), load_tokenizer(folder))
 

@@ -1,0 +1,80 @@
+"""One name per stage: params key, rule file, rule, module, function, artifacts folder and DVC stage, in one order."""
+
+import ast
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_scripts.lib.provenance import modules_of
+
+ROOT = Path(__file__).parents[2]
+STAGES = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())[1:-1]
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+PURE = ("similarity", "statistics", "prompts")
+
+
+def test_the_same_stages_in_the_same_order_everywhere():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert [key for key in params if key in STAGES] == STAGES
+    assert list(params)[-len(STAGES) :] == STAGES
+    assert list(DVC["stages"]) == STAGES
+    assert {path.stem for path in (ROOT / "rules").glob("*.smk")} == {*STAGES, "common", "dvc"}
+    assert {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} == {*STAGES, "__init__"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_one_rule_one_function_one_folder(stage):
+    text = (ROOT / f"rules/{stage}.smk").read_text()
+    assert re.search(rf"^rule {stage}:", text, re.MULTILINE)
+    outputs = re.findall(r'"(artifacts/[^"]+)"', text.split("output:")[-1].split("log:")[0])
+    assert outputs
+    assert all(path.startswith(f"artifacts/{stage}/") for path in outputs)
+    flags = re.findall(r'" --(\w+) ', text.split("shell:")[-1])
+    function = getattr(import_module(f"workflow_scripts.{stage}"), stage)
+    assert sorted(flags) == sorted(inspect.signature(function).parameters)
+    assert DVC["stages"][stage]["outs"] == [{f"artifacts/{stage}": {"persist": True}}]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_depends_on_the_stages_code_and_inputs(stage):
+    deps = DVC["stages"][stage]["deps"]
+    code = [f"{module.replace('.', '/')}.py" for module in modules_of(f"workflow_scripts.{stage}")]
+    assert [dep for dep in deps if dep.endswith(".py")] == code
+    rule = (ROOT / f"rules/{stage}.smk").read_text()
+    inputs = {re.match(r"artifacts/\w+", path)[0] for path in re.findall(r'"(artifacts/[^"]+)"', rule)}
+    assert {dep for dep in deps if not dep.endswith(".py")} == inputs - {f"artifacts/{stage}"}
+
+
+def test_stages_import_lib_and_never_each_other():
+    for stage in STAGES:
+        assert not {f"workflow_scripts.{other}" for other in STAGES if other != stage} & set(
+            modules_of(f"workflow_scripts.{stage}")
+        )
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_import_nothing_of_ours(name):
+    assert modules_of(f"workflow_scripts.lib.{name}") == (f"workflow_scripts.lib.{name}",)
+
+
+def test_stages_that_need_no_model_import_no_torch():
+    for stage in (
+        "prepare_dataset",
+        "sample_demonstrations",
+        "compare_hidden_states",
+        "aggregate_similarity",
+        "render_report",
+    ):
+        for module in modules_of(f"workflow_scripts.{stage}"):
+            tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+            imported = {
+                (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else alias.name.split(".")[0]
+                for node in tree.body
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            }
+            assert not imported & {"torch", "transformers", "peft"}, f"{stage} through {module}"

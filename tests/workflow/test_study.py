@@ -1,0 +1,97 @@
+"""A whole tiny study from two commands, and what each engine then says is left to do."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+
+def test_everything_is_made_once_and_then_nothing_is_left(study):
+    assert study.jobs(study.first_output) == {
+        "prepare_dataset": 1,
+        "prepare_model": 1,
+        "sample_demonstrations": 2,
+        "tune_lora": 2,
+        "dump_anchor": 1,
+        "dump_hidden_states": 2,
+        "compare_hidden_states": 2,
+        "aggregate_similarity": 1,
+        "render_report": 1,
+        "version_artifacts": 1,
+    }
+    assert "Nothing to be done" in study.run("snakemake --cores 2")
+    assert "up to date" in study.run("dvc status")
+    assert "up to date" in study.run("dvc repro")
+
+
+def test_rows_are_queries_times_draws_times_levels(study):
+    states = pq.read_table(study.folder / "artifacts/dump_hidden_states/random/work-arbitrary/shots.parquet")
+    assert states.num_rows == 2 * 2 * 2 * 10  # conditions, levels, draws, queries
+    anchor = pq.read_table(study.folder / "artifacts/dump_hidden_states/random/work-arbitrary/anchor.parquet")
+    assert anchor.num_rows == 10
+    it = states.filter(states["condition"].to_numpy(zero_copy_only=False) == "it")
+    assert it["prompt_tokens"].to_pylist() == anchor["prompt_tokens"].to_pylist() * 4
+
+
+def test_the_report_and_the_metrics_are_there(study):
+    report = (study.folder / "artifacts/render_report/report.html").read_text()
+    assert "work-arbitrary" in report
+    assert "random" in report
+    metrics = json.loads((study.folder / "artifacts/aggregate_similarity/metrics.json").read_text())
+    assert set(metrics["random"]["work-arbitrary"]["accuracy"]) == {"anchor", "icl", "it"}
+    assert "accuracy.anchor" in study.run("dvc metrics show")
+    study.run("dvc plots show --json")
+
+
+def test_artifacts_name_no_path_of_this_machine(study):
+    for path in (study.folder / "artifacts").rglob("*"):
+        if path.is_file():
+            assert str(study.folder).encode() not in path.read_bytes(), path
+
+
+def test_another_run_gives_equal_bytes(study):
+    before = (study.folder / "dvc.lock").read_text()
+    study.run("mv artifacts made-before && mv dvc.lock lock-before && rm -rf .snakemake")
+    study.run("snakemake --cores 1")
+    study.run("diff -r artifacts made-before && rm -r made-before lock-before")
+    assert (study.folder / "dvc.lock").read_text() == before
+
+
+def test_one_setting_reruns_what_it_touches(study):
+    study.params(aggregate_similarity__confidence=0.9)
+    assert study.jobs(study.run("snakemake -n")) == {
+        "aggregate_similarity": 1,
+        "render_report": 1,
+        "version_artifacts": 1,
+    }
+    assert "Running stage 'aggregate_similarity'" in study.run("dvc repro")
+    assert "up to date" in study.run("dvc status")
+    assert "Nothing to be done" in study.run("snakemake -n")
+
+
+def test_an_edit_of_a_module_reruns_the_stages_that_import_it(study):
+    path = study.folder / "workflow_scripts/lib/similarity.py"
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    jobs = study.jobs(study.run("snakemake -n"))
+    study.run("git checkout -q workflow_scripts")
+    assert jobs["compare_hidden_states"] == 2
+    assert "dump_hidden_states" not in jobs
+
+
+def test_a_colleague_pulls_the_same_bytes(study, tmp_path):
+    study.run(f"dvc remote add --force -d shared {tmp_path}/remote && dvc push -q && git add -A && git commit -qm made")
+    study.run(f"git clone -q . {tmp_path}/colleague && cd {tmp_path}/colleague && dvc pull -q")
+    study.run(f"diff -r artifacts {tmp_path}/colleague/artifacts")
+    assert "up to date" in study.run(f"cd {tmp_path}/colleague && dvc status")
+
+
+def test_a_job_that_fails_leaves_nothing_half_written(study):
+    path = study.folder / "artifacts/prepare_model/random/model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    output = study.run("snakemake --cores 1 --forcerun dump_anchor --until dump_anchor", check=False)
+    assert "dump_hidden_states: " in output
+    assert "model.safetensors" in output or "cannot be loaded" in output
+    assert not (study.folder / "artifacts/dump_hidden_states/random/work-arbitrary/anchor.parquet").exists()
+    assert not list((study.folder / "artifacts/dump_hidden_states").rglob("*.tmp"))

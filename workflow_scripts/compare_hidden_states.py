@@ -22,17 +22,10 @@ from workflow_scripts.lib.tables import ArtifactError, write_table
 
 Row = tuple[str, int, int | None, str, str, float | None, int, int]
 
+INT, TEXT = pa.int32(), pa.string()
 SCHEMA = pa.schema(
-    [
-        ("level", pa.string()),
-        ("draw", pa.int32()),
-        ("layer", pa.int32()),
-        ("pair", pa.string()),
-        ("measure", pa.string()),
-        ("value", pa.float64()),
-        ("queries", pa.int32()),
-        ("excluded", pa.int32()),
-    ]
+    {"level": TEXT, "draw": INT, "layer": INT, "pair": TEXT, "measure": TEXT}
+    | {"value": pa.float64(), "queries": INT, "excluded": INT}
 )
 
 
@@ -118,7 +111,7 @@ def _row(cell: Cell, layer: int | None, pair: str, name: str, values: np.ndarray
 
 def _table(rows: list[Row], names: dict[str, str]) -> pa.Table:
     table = pa.Table.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA)
-    columns = {name: pa.array([value] * table.num_rows, pa.string()) for name, value in names.items()}
+    columns = {name: pa.array([value] * table.num_rows, TEXT) for name, value in names.items()}
     return pa.table(columns | {name: table[name] for name in SCHEMA.names})
 
 

@@ -16,8 +16,13 @@ def lineage_of(artifacts: Iterable[Path]) -> Lineage:
     for origin in map(read_origin, artifacts):
         for stage, seen in origin.get("lineage", {}).items():
             _merge(lineage, stage, seen)
-        _merge(lineage, origin["stage"], _summary(origin))
+        add(lineage, origin)
     return lineage
+
+
+def add(lineage: Lineage, origin: dict[str, Any]) -> None:
+    """Add what an origin says of its own stage."""
+    _merge(lineage, origin["stage"], _summary(origin))
 
 
 def _summary(origin: dict[str, Any]) -> dict[str, Any]:

@@ -127,3 +127,65 @@ def write_tuning(path: Path, rows: list[dict]) -> Path:
     columns = {name: pa.array([row[name] for row in rows], schema.get(name)) for name in rows[0]}
     write_table(pa.table(columns), path, made_by("tune_lora", steps=2))
     return path
+
+
+def cell_rows(
+    model: str,
+    dataset: str,
+    factor: str,
+    levels: list[str],
+    *,
+    draws: int = 10,
+    layers: int = 4,
+    own: float = 0.85,
+    anchor: float = 0.4,
+    accuracies: tuple[float, float, float] = (0.5, 0.85, 0.82),
+    still: int = 0,
+    queries: int = 100,
+) -> list[dict]:
+    """Rows of a compared cell: cosines rise (`own`, ICL-IT) or fall (`anchor`) with layer and level to those named."""
+    rng = np.random.default_rng(sum(map(ord, f"{model}{dataset}{factor}")))
+    rows = []
+
+    def add(layer, pair, measure, value, excluded=0):
+        keys = {"model": model, "dataset": dataset, "factor": factor, "level": levels[i], "draw": draw, "layer": layer}
+        counts = {"queries": 0 if measure == "moved" else queries - excluded, "excluded": excluded}
+        if measure == "cosine":
+            value = min(value, 1.0)
+        rows.append(keys | {"pair": pair, "measure": measure, "value": value} | counts)
+
+    for i in range(len(levels)):
+        for draw in range(draws):
+            spread, strength = rng.normal(0, 0.04), (i + 1) / len(levels)
+            add(None, "it", "moved", float(draw >= still))
+            for condition, value in zip(("anchor", "icl", "it"), accuracies, strict=True):
+                gained = value if condition == "anchor" else accuracies[0] + strength * (value - accuracies[0]) + spread
+                add(None, condition, "accuracy", gained)
+                add(None, condition, "open_accuracy", gained - 0.05)
+            for pair, value in {"anchor-icl": 0.6, "anchor-it": 0.55, "icl-it": 0.8}.items():
+                add(None, pair, "agreement", value + spread)
+            for layer in range(layers + 1):
+                share = strength * layer / layers
+                add(layer, "anchor-icl", "cosine", 1 - share * (1 - anchor) + spread * share)
+                add(layer, "anchor-it", "cosine", 1 - share * (0.95 - anchor) + spread * share)
+                add(layer, "icl-it", "cosine", 1 - share * (1 - own) + 1.5 * spread * share)
+                nothing = layer == 0
+                for measure, factor_ in (("update_cosine", 0.5), ("partial_cosine", 0.6)):
+                    value = None if nothing else own * factor_ + spread
+                    add(layer, "icl-it", measure, value, queries if nothing else int(layer == layers))
+                for arm, moved in (("icl", 1.1), ("it", 0.9)):
+                    add(layer, f"anchor-{arm}", "movement", share * moved + spread * share)
+    return rows
+
+
+def write_cell(path: Path, rows: list[dict]) -> Path:
+    """A compared cell as compare_hidden_states writes it."""
+    types = {"draw": pa.int32(), "layer": pa.int32(), "queries": pa.int32(), "excluded": pa.int32()}
+    types |= {"value": pa.float64()}
+    columns = {name: pa.array([row[name] for row in rows], types.get(name, pa.string())) for name in rows[0]}
+    made = made_by("compare_hidden_states", measures=["cosine"])
+    made["lineage"] = {
+        "dump_hidden_states": {"code": ["c0ffee"], "settings": ["5e77"], "versions": {"torch": ["2.13.0"]}}
+    }
+    write_table(pa.table(columns), path, made)
+    return path

@@ -26,6 +26,7 @@ class Block:
     demo_set: str | None = None
     demonstration_tokens: str | None = None
     token_id: int = 5
+    prompt: str = "prompt"
     queries: list[str] = field(default_factory=list)
 
     def with_(self, **changes):
@@ -76,6 +77,7 @@ def write_dump(path: Path, blocks: Iterable[Block]) -> Path:
 
 def _dump_table(b: Block) -> pa.Table:
     rows = len(b.queries)
+    shown = b.demo_set if b.condition == "icl" else "nothing"
     label_tokens = [10 + label for label in b.labels]
     columns = {
         "condition": pa.array([b.condition] * rows, pa.string()),
@@ -85,7 +87,7 @@ def _dump_table(b: Block) -> pa.Table:
         "label": pa.array(b.labels, pa.int32()),
         "demo_set": pa.array([b.demo_set] * rows, pa.string()),
         "demonstration_tokens": pa.array([b.demonstration_tokens] * rows, pa.string()),
-        "prompt_tokens": pa.array([f"{q}{b.demo_set if b.condition == 'icl' else ''}" for q in b.queries], pa.string()),
+        "prompt_tokens": pa.array([f"{b.prompt}-{shown}-{query}" for query in b.queries], pa.string()),
         "token_id": pa.array([b.token_id] * rows, pa.int32()),
         "token": pa.array([":"] * rows, pa.string()),
         "top_token_id": pa.array([10 + int(best) for best in b.label_log_probs.argmax(axis=1)], pa.int32()),

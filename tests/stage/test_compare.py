@@ -143,6 +143,7 @@ IT = ("it", "8", 1)
         ({"token_id": 6}, r"row 0 of it, level 8, draw 1 has token_id 6 where .*anchor.parquet has 5 \(query q0\)"),
         ({"queries": [f"q{i}" for i in (1, 0, 2, 3, 4, 5, 6)]}, "row 0 of it, level 8, draw 1 has query 'q1'"),
         ({"labels": [0] * 7}, "has label 0 where"),
+        ({"prompt": "other"}, "row 0 of it, level 8, draw 1 has prompt_tokens 'other-nothing-q0' where"),
     ],
 )
 def test_arms_that_do_not_belong_together_are_refused(tmp_path, changes, says):

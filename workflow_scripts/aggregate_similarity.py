@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jsonargparse import auto_cli
 
+from workflow_scripts.lib.command import command
 from workflow_scripts.lib.lineage import lineage_of
 from workflow_scripts.lib.provenance import origin
 from workflow_scripts.lib.results import PAIRS, Results
 from workflow_scripts.lib.statistics import cluster_bootstrap
-from workflow_scripts.lib.summaries import metrics_of, over_layers, over_levels
+from workflow_scripts.lib.summaries import LAYERS_HEADER, LEVELS_HEADER, metrics_of, over_layers, over_levels
 from workflow_scripts.lib.tables import ArtifactError, read_table, whole, write_table
 
 KEYS = ["model", "dataset", "factor", "level", "layer", "pair", "measure"]
@@ -66,8 +66,8 @@ def aggregate_similarity(
     results = Results(table, reference)
     with whole(metrics) as path:
         path.write_text(json.dumps(metrics_of(results), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    _write_csv(layers, ["series", "layer", "cosine"], over_layers(results))
-    _write_csv(levels, ["factor", "level", "series", "cosine", "accuracy"], over_levels(results))
+    _write_csv(layers, LAYERS_HEADER, over_layers(results))
+    _write_csv(levels, LEVELS_HEADER, over_levels(results))
 
 
 def _check_once(rows: pd.DataFrame) -> None:
@@ -106,4 +106,4 @@ def _write_csv(target: Path, header: list[str], rows: Iterable[list[Any]]) -> No
 
 
 if __name__ == "__main__":
-    auto_cli(aggregate_similarity, as_positional=False)
+    command(aggregate_similarity)

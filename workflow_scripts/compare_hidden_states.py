@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from jsonargparse import auto_cli
 
 from workflow_scripts.lib import similarity as measure
 from workflow_scripts.lib.cells import Cell, checked_cells
+from workflow_scripts.lib.command import command
 from workflow_scripts.lib.dumps import ANCHOR, Dump, Group, open_dump
 from workflow_scripts.lib.lineage import lineage_of
 from workflow_scripts.lib.provenance import origin
@@ -116,4 +116,4 @@ def _table(rows: list[Row], names: dict[str, str]) -> pa.Table:
 
 
 if __name__ == "__main__":
-    auto_cli(compare_hidden_states, as_positional=False)
+    command(compare_hidden_states)

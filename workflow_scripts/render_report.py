@@ -6,10 +6,10 @@ The text is worked out from the estimates; nothing here knows how they come out.
 from pathlib import Path
 
 import pyarrow as pa
-from jsonargparse import auto_cli
 
 from workflow_scripts.lib import figures as draw
 from workflow_scripts.lib.answer import answer
+from workflow_scripts.lib.command import command
 from workflow_scripts.lib.lineage import Lineage, add, lineage_of
 from workflow_scripts.lib.provenance import origin
 from workflow_scripts.lib.report_page import inline_svg, page
@@ -88,4 +88,4 @@ def _page(
 
 
 if __name__ == "__main__":
-    auto_cli(render_report, as_positional=False)
+    command(render_report)

@@ -168,12 +168,15 @@ def test_the_series_for_plots(tmp_path):
         layers = list(csv.DictReader(file))
     assert len(layers) == 3 * 5
     expected = row(frame, factor="shots", level="8", layer=2, pair="icl-it", measure="cosine")["mean"]
-    found = [r["cosine"] for r in layers if r["series"] == "pocket / reviews / icl-it" and r["layer"] == "2"]
+    found = [r["cosine"] for r in layers if (r["pair"], r["layer"]) == ("icl-it", "2")]
     assert [float(f) for f in found] == [round(expected, 6)]
     with (tmp_path / "levels.csv").open() as file:
         levels = list(csv.DictReader(file))
     assert len(levels) == 2 * 2 * 6
-    assert all(bool(r["cosine"]) != bool(r["accuracy"]) for r in levels)
+    wanted = row(frame, factor="labels", level="flipped", pair="it", measure="accuracy")["mean"]
+    keys = ("labels", "flipped", "accuracy", "it")
+    found = [r["mean"] for r in levels if (r["factor"], r["level"], r["measure"], r["of"]) == keys]
+    assert [float(f) for f in found] == [round(wanted, 6)]
 
 
 def test_a_cell_that_is_named_twice_is_refused(tmp_path):

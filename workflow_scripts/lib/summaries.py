@@ -31,27 +31,33 @@ def _cell_metrics(results: Results, model: str, dataset: str) -> dict[str, Any]:
     }
 
 
+LAYERS_HEADER = ["model", "dataset", "pair", "layer", "cosine"]
+LEVELS_HEADER = ["factor", "level", "model", "dataset", "measure", "of", "mean"]
+
+
 def over_layers(results: Results) -> Iterator[list[Any]]:
-    """Series, layer, cosine at the reference setting: a row of layers.csv each."""
+    """Cosine of every pair at every layer, at the reference setting: the rows of layers.csv."""
     for model, dataset in results.cells():
         for pair in PAIRS:
             for layer in results.layers(model, dataset):
-                mean = results.at(model, dataset, "cosine", pair, layer=layer).mean
-                yield [f"{model} / {dataset} / {pair}", layer, _rounded(mean)]
+                yield [
+                    model,
+                    dataset,
+                    pair,
+                    layer,
+                    _rounded(results.at(model, dataset, "cosine", pair, layer=layer).mean),
+                ]
 
 
 def over_levels(results: Results) -> Iterator[list[Any]]:
-    """Factor, level, series, then cosine (of a pair) or accuracy (of a condition): a row of levels.csv each."""
+    """Cosine of every pair and accuracy of every condition at every level, last layer: the rows of levels.csv."""
+    measured = [("cosine", pair) for pair in PAIRS] + [("accuracy", condition) for condition in CONDITIONS]
     for factor in results.factors:
         for model, dataset in results.cells():
             for level in results.levels(model, dataset, factor):
-                at, series = Setting(factor, level), f"{model} / {dataset} /"
-                for pair in PAIRS:
-                    cosine = results.at(model, dataset, "cosine", pair, setting=at).mean
-                    yield [*at, f"{series} {pair}", _rounded(cosine), None]
-                for name in CONDITIONS:
-                    accuracy = results.at(model, dataset, "accuracy", name, setting=at).mean
-                    yield [*at, f"{series} {name}", None, _rounded(accuracy)]
+                for measure, of in measured:
+                    mean = results.at(model, dataset, measure, of, setting=Setting(factor, level)).mean
+                    yield [factor, level, model, dataset, measure, of, _rounded(mean)]
 
 
 def _rounded(value: float | None) -> float | None:

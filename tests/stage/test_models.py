@@ -172,5 +172,5 @@ def test_the_hub_says_no(hub, hub_id, revision, message):
 def test_no_network(hub):
     hub.shutdown()
     hub.server_close()
-    with pytest.raises(HubError, match="cannot be reached.*hf download"):
+    with pytest.raises(HubError, match=r"cannot be reached.*hf download"):
         snapshot("org/tiny", Hub.COMMIT, weights=True)

@@ -73,10 +73,7 @@ def test_too_many_examples_say_how_many_there_are(monkeypatch):
     monkeypatch.setattr(world, "AMBIGUOUS_SHARE", 0)
     monkeypatch.setattr(world_lexicon, "ADJECTIVE_SENTENCES", ("so {cue}",))
     reserved = [
-        cue
-        for cues in world_lexicon.FAMILIES["sentiment"].values()
-        for cue in cues
-        if is_reserved(f"so {cue}")
+        cue for cues in world_lexicon.FAMILIES["sentiment"].values() for cue in cues if is_reserved(f"so {cue}")
     ]
     with pytest.raises(ValueError, match="cannot make 1000 distinct texts for task 'sentiment'"):
         examples("sentiment", 1000, seed=0)
@@ -123,9 +120,7 @@ def test_documents_have_the_length_asked_and_weigh_only_labels():
         assert len(tokens) == len(weights) == MIXTURE.length
         assert tokens[0] == "<s>"
         labels = {token for token, weight in zip(tokens, weights, strict=True) if weight}
-        classes = {
-            name for family in world_lexicon.LABELLED_FAMILIES for name in world_lexicon.FAMILIES[family]
-        }
+        classes = {name for family in world_lexicon.LABELLED_FAMILIES for name in world_lexicon.FAMILIES[family]}
         assert labels <= classes | set(world_lexicon.ARBITRARY_LABELS)
 
 

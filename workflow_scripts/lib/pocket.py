@@ -23,9 +23,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
             pre_tokenizers.Split(Regex(r"\n|[.,?!:]"), "isolated"),
         ]
     )
-    words_only.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", words["<s>"])]
-    )
+    words_only.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", words["<s>"])])
     return PreTrainedTokenizerFast(
         tokenizer_object=words_only,
         bos_token="<s>",

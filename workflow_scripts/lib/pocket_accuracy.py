@@ -93,17 +93,12 @@ def draw_demonstrations(rng: random.Random, task: Task, pool: list[Example], sho
 
 def prompt(demonstrations: Iterable[Example], query: str) -> str:
     """Return the demonstrations with their labels, then the query, up to where its label should stand."""
-    shown = [
-        TEMPLATE_QUERY.format(text=text) + TEMPLATE_LABEL.format(label=label)
-        for text, label in demonstrations
-    ]
+    shown = [TEMPLATE_QUERY.format(text=text) + TEMPLATE_LABEL.format(label=label) for text, label in demonstrations]
     return TEMPLATE_SEPARATOR.join([*shown, TEMPLATE_QUERY.format(text=query)])
 
 
 @torch.inference_mode()
-def last_token_logits(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]
-) -> Tensor:
+def last_token_logits(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> Tensor:
     """Return the logits [prompts, words] of the token after each prompt."""
     logits = []
     for start in range(0, len(prompts), BATCH_SIZE):
@@ -115,18 +110,14 @@ def last_token_logits(
     return torch.cat(logits)
 
 
-def _relabel(
-    rng: random.Random, task: Task, demonstrations: list[Example], labels: str, turn: int
-) -> list[Example]:
+def _relabel(rng: random.Random, task: Task, demonstrations: list[Example], labels: str, turn: int) -> list[Example]:
     if labels == "random":
         return [(text, rng.choice(task.labels)) for text, _ in demonstrations]
     shift = turn + 1 if labels == "flipped" else turn
     return [(text, task.shifted(label, shift)) for text, label in demonstrations]
 
 
-def _score(
-    logits: Tensor, tokenizer: PreTrainedTokenizerFast, gold: list[str], labels: tuple[str, ...]
-) -> Accuracy:
+def _score(logits: Tensor, tokenizer: PreTrainedTokenizerFast, gold: list[str], labels: tuple[str, ...]) -> Accuracy:
     expected = torch.tensor(tokenizer.convert_tokens_to_ids(gold))
     allowed = torch.tensor(tokenizer.convert_tokens_to_ids(list(labels)))
     within = allowed[logits[:, allowed].argmax(1)] == expected

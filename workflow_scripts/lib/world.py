@@ -110,9 +110,7 @@ def is_reserved(text: str) -> bool:
     return zlib.crc32(text.encode()) % STUDY_SHARE == 0
 
 
-def write_text(
-    rng: random.Random, family: str, cues: tuple[str, ...], *, ambiguous: float, reserved: bool
-) -> str:
+def write_text(rng: random.Random, family: str, cues: tuple[str, ...], *, ambiguous: float, reserved: bool) -> str:
     """Return a text with the given cues, from the study's share of texts or from the rest.
 
     `ambiguous` is the probability of two clauses of two families.
@@ -127,9 +125,7 @@ def write_text(
 def fill(rng: random.Random, pattern: str, cues: tuple[str, ...]) -> str:
     """Return a pattern with its slots filled at random and `a` turned into `an` before a vowel."""
     cue, other = rng.sample(cues, 2) if len(cues) > 1 else cues * 2
-    text = pattern.format(
-        cue=cue, other=other, object=rng.choice(lexicon.OBJECTS), name=rng.choice(lexicon.NAMES)
-    )
+    text = pattern.format(cue=cue, other=other, object=rng.choice(lexicon.OBJECTS), name=rng.choice(lexicon.NAMES))
     return _ARTICLE.sub("an ", text)
 
 

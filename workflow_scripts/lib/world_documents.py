@@ -115,9 +115,7 @@ def draw_mapping(rng: random.Random, natural: float) -> Mapping:
     kinds = KINDS_AFTER if natural else KINDS_BEFORE
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
     if kind == "crossed":
-        everything = [
-            (family, name) for family in lexicon.LABELLED_FAMILIES for name in lexicon.FAMILIES[family]
-        ]
+        everything = [(family, name) for family in lexicon.LABELLED_FAMILIES for name in lexicon.FAMILIES[family]]
         pairs = rng.sample(everything, rng.choice((2, 2, 3, 4)))
         return Mapping(pairs, rng.sample(lexicon.ARBITRARY_LABELS, len(pairs)), natural=False)
     family, classes = _draw_classes(rng)

@@ -17,8 +17,7 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             " excellent fantastic enjoyable moving clever fresh perfect stunning"
         ),
         "negative": _words(
-            "awful terrible boring dull horrible clumsy dreadful"
-            " lousy poor tedious ugly weak stale annoying pointless"
+            "awful terrible boring dull horrible clumsy dreadful lousy poor tedious ugly weak stale annoying pointless"
         ),
     },
     "topic": {
@@ -31,12 +30,8 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
     "emotion": {
         "joy": _words("happy cheerful glad delighted thrilled merry joyful pleased elated smiling"),
         "anger": _words("angry furious mad outraged irritated bitter raging hostile fuming enraged"),
-        "sadness": _words(
-            "sad gloomy lonely miserable heartbroken crying tearful mournful hopeless grieving"
-        ),
-        "fear": _words(
-            "afraid scared terrified anxious nervous worried panicked frightened trembling alarmed"
-        ),
+        "sadness": _words("sad gloomy lonely miserable heartbroken crying tearful mournful hopeless grieving"),
+        "fear": _words("afraid scared terrified anxious nervous worried panicked frightened trembling alarmed"),
     },
     "animal": {
         "bird": _words("eagle sparrow owl parrot robin crow swan pigeon hawk finch"),

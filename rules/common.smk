@@ -1,6 +1,6 @@
 # The study as params.yaml says it, checked before anything else, and what rules need of it.
 import json
-import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +74,34 @@ def cells(pattern):
         dataset=STUDY.datasets,
         factor=STUDY.factors.levels(),
     )
+
+
+def data_files(wildcards):
+    """Local files of a data set."""
+    source = STUDY.datasets[wildcards.dataset]
+    files = [source.pool, source.queries] if source.source == "local" else []
+    return [
+        path for path in files if path.exists()
+    ]  # what is missing is said at the start, with all other errors
+
+
+def model_files(wildcards):
+    """Files of a local model's folder."""
+    source = STUDY.models[wildcards.model]
+    return (
+        [path for path in source.path.glob("*") if path.is_file()]
+        if source.source == "local"
+        else []
+    )
+
+
+def controls():
+    """Untrained models of the study -> the model each is the control of: same settings but for `untrained`."""
+    return {
+        name: trained
+        for name, model in STUDY.models.items()
+        for trained, other in STUDY.models.items()
+        if model.untrained
+        and model == other.model_copy(update={"untrained": True})
+        and not other.untrained
+    }

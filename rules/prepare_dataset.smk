@@ -1,10 +1,4 @@
 # Needs: nothing, or a data set's local files.  Makes: its pool and queries, de-duplicated and cut to size.
-def data_files(wildcards):
-    source = STUDY.datasets[wildcards.dataset]
-    files = [source.pool, source.queries] if source.source == "local" else []
-    return [path for path in files if path.exists()]  # what is missing is said at the start, with all other errors
-
-
 rule prepare_dataset:
     input:
         files=data_files,

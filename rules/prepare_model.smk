@@ -1,13 +1,4 @@
 # Needs: nothing, or a model's local folder.  Makes: a folder that later stages load the model from.
-def model_files(wildcards):
-    source = STUDY.models[wildcards.model]
-    return (
-        [path for path in source.path.glob("*") if path.is_file()]
-        if source.source == "local"
-        else []
-    )
-
-
 rule prepare_model:
     input:
         files=model_files,

@@ -1,16 +1,4 @@
 # Needs: the aggregated similarities.  Makes: a report that opens offline, and every figure as SVG and PDF.
-def controls():
-    """Untrained models of the study -> the model each is the control of: same settings but for `untrained`."""
-    return {
-        name: trained
-        for name, model in STUDY.models.items()
-        for trained, other in STUDY.models.items()
-        if model.untrained
-        and model == other.model_copy(update={"untrained": True})
-        and not other.untrained
-    }
-
-
 rule render_report:
     input:
         similarity="artifacts/aggregate_similarity/similarity.parquet",

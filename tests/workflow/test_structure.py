@@ -2,7 +2,10 @@
 
 import ast
 import inspect
+import json
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -78,3 +81,18 @@ def test_stages_that_need_no_model_import_no_torch():
                 for alias in node.names
             }
             assert not imported & {"torch", "transformers", "peft"}, f"{stage} through {module}"
+
+
+# What `snakemake --lint` may say, and why it stands.
+LINTS = {
+    "Specify a conda environment or container for each rule.": "one locked .venv runs everything, also offline",
+}
+
+
+def test_snakemake_lints():
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint", "json"], cwd=ROOT, capture_output=True, text=True
+    )
+    found = {lint["title"] for rule in json.loads(done.stdout)["rules"] for lint in rule["lints"]}
+    found |= {lint["title"] for file in json.loads(done.stdout)["snakefiles"] for lint in file["lints"]}
+    assert found <= set(LINTS)

@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import json
 import re
 import subprocess
 import sys
@@ -90,9 +89,7 @@ LINTS = {
 
 
 def test_snakemake_lints():
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint", "json"], cwd=ROOT, capture_output=True, text=True
-    )
-    found = {lint["title"] for rule in json.loads(done.stdout)["rules"] for lint in rule["lints"]}
-    found |= {lint["title"] for file in json.loads(done.stdout)["snakefiles"] for lint in file["lints"]}
-    assert found <= set(LINTS)
+    lint = [sys.executable, "-m", "snakemake", "--lint"]
+    done = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    assert set(re.findall(r"^    \* (.+):$", output, re.MULTILINE)) == set(LINTS), output

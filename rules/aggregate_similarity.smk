@@ -1,9 +1,7 @@
 # Needs: every cell's comparison.  Makes: means over draws with intervals, metrics and plots for DVC.
 rule aggregate_similarity:
     input:
-        cells=cells(
-            "artifacts/compare_hidden_states/{model}/{dataset}/{factor}.parquet"
-        ),
+        cells=cells("artifacts/compare_hidden_states/{model}/{dataset}/{factor}.parquet"),
     output:
         similarity="artifacts/aggregate_similarity/similarity.parquet",
         metrics="artifacts/aggregate_similarity/metrics.json",

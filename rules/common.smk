@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 # Jobs run in the environment that runs Snakemake, whether or not it is activated.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-)
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 sys.path.insert(0, workflow.basedir)
 
 from workflow_scripts.lib import datasets, provenance
@@ -28,12 +26,8 @@ except SettingsError as error:
 
 onstart:
     # Data and models are checked in a process of their own: Snakemake itself stays free of torch.
-    if subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.lib.preflight", "params.yaml"]
-    ).returncode:
-        raise WorkflowError(
-            "The study cannot run as params.yaml says it; nothing was started."
-        )
+    if subprocess.run([sys.executable, "-m", "workflow_scripts.lib.preflight", "params.yaml"]).returncode:
+        raise WorkflowError("The study cannot run as params.yaml says it; nothing was started.")
 
 
 REFERENCE = STUDY.reference.model_dump()
@@ -80,19 +74,13 @@ def data_files(wildcards):
     """Local files of a data set."""
     source = STUDY.datasets[wildcards.dataset]
     files = [source.pool, source.queries] if source.source == "local" else []
-    return [
-        path for path in files if path.exists()
-    ]  # what is missing is said at the start, with all other errors
+    return [path for path in files if path.exists()]  # what is missing is said at the start, with all other errors
 
 
 def model_files(wildcards):
     """Files of a local model's folder."""
     source = STUDY.models[wildcards.model]
-    return (
-        [path for path in source.path.glob("*") if path.is_file()]
-        if source.source == "local"
-        else []
-    )
+    return [path for path in source.path.glob("*") if path.is_file()] if source.source == "local" else []
 
 
 def controls():
@@ -101,7 +89,5 @@ def controls():
         name: trained
         for name, model in STUDY.models.items()
         for trained, other in STUDY.models.items()
-        if model.untrained
-        and model == other.model_copy(update={"untrained": True})
-        and not other.untrained
+        if model.untrained and model == other.model_copy(update={"untrained": True}) and not other.untrained
     }

@@ -6,12 +6,7 @@ rule prepare_model:
         model=directory("artifacts/prepare_model/{model}"),
     log:
         "logs/prepare_model/{model}.log",
-    threads:
-        lambda wildcards: (
-            STUDY.prepare_model.threads
-            if STUDY.models[wildcards.model].source == "pocket"
-            else 1
-        )
+    threads: lambda wildcards: (STUDY.prepare_model.threads if STUDY.models[wildcards.model].source == "pocket" else 1)
     params:
         code=code("prepare_model"),
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),

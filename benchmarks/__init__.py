@@ -1,0 +1,1 @@
+"""Commands that measure the tool and print what they found; `python -m benchmarks.<name> --help`."""

@@ -27,6 +27,15 @@ from workflow_scripts.lib.world import (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    # A model this small gains little from more, and on shared cores threads wait for each other.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def words():
     return tokenizer()

@@ -17,7 +17,6 @@ def prepare_model(
     tokens_per_step: int,
     learning_rate: float,
     gate_queries: int,
-    threads: int,
     model: Path,
 ) -> None:
     """Write the folder `model`: model.json, and for the embedded model its weights and tokenizer.
@@ -28,14 +27,13 @@ def prepare_model(
         tokens_per_step: Tokens in a training step.
         learning_rate: Peak learning rate.
         gate_queries: Queries per task and number of shots that the trained model must answer well.
-        threads: CPU threads of the training; part of the result, since sums round by thread.
         model: Folder to write.
     """
     try:
         with whole(model) as folder:
             folder.mkdir()
             if isinstance(source, PocketModel):
-                reference = _pocket(folder, source, steps, tokens_per_step, learning_rate, gate_queries, threads)
+                reference = _pocket(folder, source, steps, tokens_per_step, learning_rate, gate_queries)
             else:
                 reference = _pinned(source)
             (folder / REFERENCE).write_text(reference.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -56,14 +54,15 @@ def _pocket(
     tokens_per_step: int,
     learning_rate: float,
     gate_queries: int,
-    threads: int,
 ) -> ModelReference:
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from workflow_scripts.lib import pocket, pocket_gate
     from workflow_scripts.lib.pocket_training import train
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # such small matrices gain little from a second one, and sums round by thread
+    disable_progress_bar()
     made, tokenizer = pocket.initial_model(source.seed), pocket.tokenizer()
     if not source.untrained:
         with Progress("training steps", steps) as progress:
@@ -76,7 +75,8 @@ def _pocket(
                 progress=lambda done, total, loss: progress.advance(done - progress.done, f"loss {loss:.3f}"),
             )
         measured = pocket_gate.measure(made, tokenizer, queries=gate_queries, seed=source.seed)
-        log(f"gate: {measured}")
+        for cell, accuracy in measured.items():
+            log(f"gate: {cell.task}, {cell.labels} labels, {cell.shots} shots: accuracy {accuracy.label_set:.2f}")
         pocket_gate.check(measured)
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -64,7 +64,6 @@ class PrepareModel(Strict):
     tokens_per_step: Positive
     learning_rate: float = Field(gt=0)
     gate_queries: Positive
-    threads: Positive
 
 
 class SampleDemonstrations(Strict):

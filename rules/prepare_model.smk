@@ -6,7 +6,6 @@ rule prepare_model:
         model=directory("artifacts/prepare_model/{model}"),
     log:
         "logs/prepare_model/{model}.log",
-    threads: lambda wildcards: (STUDY.prepare_model.threads if STUDY.models[wildcards.model].source == "pocket" else 1)
     params:
         code=code("prepare_model"),
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
@@ -18,6 +17,5 @@ rule prepare_model:
         " --tokens_per_step {params.training[tokens_per_step]}"
         " --learning_rate {params.training[learning_rate]}"
         " --gate_queries {params.training[gate_queries]}"
-        " --threads {params.training[threads]}"
         " --model {output.model:q}"
         " 2> {log:q}"

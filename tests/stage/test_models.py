@@ -15,7 +15,7 @@ from workflow_scripts.lib.sources import HubModel, LocalModel
 from workflow_scripts.prepare_model import prepare_model
 
 pytestmark = pytest.mark.stage
-TRAINING = {"steps": 1, "tokens_per_step": 64, "learning_rate": 1e-3, "gate_queries": 2, "threads": 1}
+TRAINING = {"steps": 1, "tokens_per_step": 64, "learning_rate": 1e-3, "gate_queries": 2}
 
 
 def prepared(folder, source):

@@ -15,10 +15,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.pocket_lora import SETTINGS, arbitrary_tasks, lift
 from benchmarks.pocket_report import Result, report
-from workflow_scripts.lib.pocket import initial_model, tokenizer
-from workflow_scripts.lib.pocket_accuracy import Cell, accuracy, all_cells
-from workflow_scripts.lib.pocket_gate import GateError, check, measure
-from workflow_scripts.lib.pocket_training import train
+from workflow_scripts.lib.pocket.accuracy import Cell, accuracy, all_cells
+from workflow_scripts.lib.pocket.gate import GateError, check, measure
+from workflow_scripts.lib.pocket.model import initial_model, tokenizer
+from workflow_scripts.lib.pocket.training import train
 
 QUERIES = 100
 LIFT_SHOTS = (8, 16)

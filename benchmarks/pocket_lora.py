@@ -10,14 +10,14 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from workflow_scripts.lib.pocket_accuracy import (
+from workflow_scripts.lib.pocket.accuracy import (
     POOL_SIZE,
     Example,
     draw_demonstrations,
     last_token_logits,
     prompt,
 )
-from workflow_scripts.lib.world import TASKS, Task, examples
+from workflow_scripts.lib.world.texts import TASKS, Task, examples
 
 QUERIES = 50
 DRAWS = 3

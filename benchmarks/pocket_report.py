@@ -4,8 +4,8 @@ from statistics import mean
 from typing import NamedTuple
 
 from benchmarks.pocket_lora import SETTINGS, Lift, LoraSetting
-from workflow_scripts.lib.pocket_accuracy import LABELLINGS, SHOTS, Accuracy, Cell
-from workflow_scripts.lib.world import LIMIT_TASKS, TASKS
+from workflow_scripts.lib.pocket.accuracy import LABELLINGS, SHOTS, Accuracy, Cell
+from workflow_scripts.lib.world.texts import LIMIT_TASKS, TASKS
 
 
 class Result(NamedTuple):

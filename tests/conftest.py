@@ -23,7 +23,7 @@ def outside():
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    from workflow_scripts.lib import pocket
+    from workflow_scripts.lib.pocket import model as pocket
 
     return pocket.tokenizer()
 

@@ -58,8 +58,9 @@ def _pocket(
     import torch
     from transformers.utils.logging import disable_progress_bar
 
-    from workflow_scripts.lib import pocket, pocket_gate
-    from workflow_scripts.lib.pocket_training import train
+    from workflow_scripts.lib.pocket import gate
+    from workflow_scripts.lib.pocket import model as pocket
+    from workflow_scripts.lib.pocket.training import train
 
     torch.set_num_threads(1)  # such small matrices gain little from a second one, and sums round by thread
     disable_progress_bar()
@@ -74,10 +75,10 @@ def _pocket(
                 learning_rate=learning_rate,
                 progress=lambda done, total, loss: progress.advance(done - progress.done, f"loss {loss:.3f}"),
             )
-        measured = pocket_gate.measure(made, tokenizer, queries=gate_queries, seed=source.seed)
+        measured = gate.measure(made, tokenizer, queries=gate_queries, seed=source.seed)
         for cell, accuracy in measured.items():
             log(f"gate: {cell.task}, {cell.labels} labels, {cell.shots} shots: accuracy {accuracy.label_set:.2f}")
-        pocket_gate.check(measured)
+        gate.check(measured)
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelReference(device="cpu")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from workflow_scripts.lib import figures as draw
-from workflow_scripts.lib.answer import answer
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.lineage import Lineage, add, lineage_of
 from workflow_scripts.lib.provenance import origin
-from workflow_scripts.lib.report_page import inline_svg, page
-from workflow_scripts.lib.report_tables import answers_table, provenance_rows, states_table
+from workflow_scripts.lib.report import figures as draw
+from workflow_scripts.lib.report.answer import answer
+from workflow_scripts.lib.report.page import inline_svg, page
+from workflow_scripts.lib.report.rows import answers_table, provenance_rows, states_table
 from workflow_scripts.lib.results import Results
 from workflow_scripts.lib.tables import ArtifactError, read_origin, read_table, whole
 

@@ -1,6 +1,6 @@
 import pytest
 
-from workflow_scripts.lib.findings import apart, side
+from workflow_scripts.lib.report.findings import apart, side
 from workflow_scripts.lib.results import ABSENT, Estimate
 
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from workflow_scripts.lib import pocket_training
-from workflow_scripts.lib.pocket import configuration, initial_model, tokenizer
-from workflow_scripts.lib.pocket_accuracy import (
+from workflow_scripts.lib.pocket import training as pocket_training
+from workflow_scripts.lib.pocket.accuracy import (
     Accuracy,
     Cell,
     accuracy,
@@ -14,10 +13,11 @@ from workflow_scripts.lib.pocket_accuracy import (
     last_token_logits,
     prompt,
 )
-from workflow_scripts.lib.pocket_gate import GateError, check, gate_cells, measure
-from workflow_scripts.lib.pocket_initialisation import WINDOWS
-from workflow_scripts.lib.pocket_training import draw_batch, mixture_at, rate_at, train
-from workflow_scripts.lib.world import (
+from workflow_scripts.lib.pocket.gate import GateError, check, gate_cells, measure
+from workflow_scripts.lib.pocket.initialisation import WINDOWS
+from workflow_scripts.lib.pocket.model import configuration, initial_model, tokenizer
+from workflow_scripts.lib.pocket.training import draw_batch, mixture_at, rate_at, train
+from workflow_scripts.lib.world.texts import (
     TASKS,
     TEMPLATE_LABEL,
     TEMPLATE_QUERY,

@@ -1,5 +1,5 @@
+from workflow_scripts.lib.report.wording import interval, listed, number, with_interval
 from workflow_scripts.lib.results import Estimate
-from workflow_scripts.lib.wording import interval, listed, number, with_interval
 
 
 def test_numbers_have_a_true_minus_and_no_negative_zero():

@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 
-from workflow_scripts.lib import world, world_lexicon
-from workflow_scripts.lib.world import LIMIT_TASKS, TASKS, examples, is_reserved, vocabulary, write_text
-from workflow_scripts.lib.world_documents import Mixture, document, draw_mapping, plain_document
+from workflow_scripts.lib.world import lexicon
+from workflow_scripts.lib.world import texts as world
+from workflow_scripts.lib.world.documents import Mixture, document, draw_mapping, plain_document
+from workflow_scripts.lib.world.texts import LIMIT_TASKS, TASKS, examples, is_reserved, vocabulary, write_text
 
 MIXTURE = Mixture(
     length=200,
@@ -47,7 +48,7 @@ def test_examples_differ_by_seed_and_repeat_with_it():
 def test_examples_and_documents_do_not_depend_on_the_hash_seed():
     code = (
         "import random; from tests.unit.test_world import training_text;"
-        "from workflow_scripts.lib.world import examples, vocabulary;"
+        "from workflow_scripts.lib.world.texts import examples, vocabulary;"
         "print(examples('emotion', 30, 3), list(vocabulary().items()), training_text(0, 5))"
     )
     outputs = {
@@ -71,10 +72,8 @@ def test_unknown_task_names_the_known_ones():
 
 def test_too_many_examples_say_how_many_there_are(monkeypatch):
     monkeypatch.setattr(world, "AMBIGUOUS_SHARE", 0)
-    monkeypatch.setattr(world_lexicon, "ADJECTIVE_SENTENCES", ("so {cue}",))
-    reserved = [
-        cue for cues in world_lexicon.FAMILIES["sentiment"].values() for cue in cues if is_reserved(f"so {cue}")
-    ]
+    monkeypatch.setattr(lexicon, "ADJECTIVE_SENTENCES", ("so {cue}",))
+    reserved = [cue for cues in lexicon.FAMILIES["sentiment"].values() for cue in cues if is_reserved(f"so {cue}")]
     with pytest.raises(ValueError, match="cannot make 1000 distinct texts for task 'sentiment'"):
         examples("sentiment", 1000, seed=0)
     assert 0 < len(reserved) < 30
@@ -83,23 +82,23 @@ def test_too_many_examples_say_how_many_there_are(monkeypatch):
 def test_study_texts_never_occur_in_training_documents():
     seen = f" {training_text(1, 1000)} "
     study = [text for task in EVERY_TASK for text, _ in examples(task, 200, seed=0)]
-    rng, cues = random.Random("others"), world_lexicon.FAMILIES["topic"]["sports"]
+    rng, cues = random.Random("others"), lexicon.FAMILIES["topic"]["sports"]
     others = [write_text(rng, "topic", cues, ambiguous=0.6, reserved=False) for _ in range(200)]
     assert [text for text in study if f" {text} " in seen] == []
     assert [text for text in others if f" {text} " in seen] != []  # so the search above could have found some
 
 
 def test_an_ending_does_not_free_a_reserved_text():
-    texts = [text for text, _ in examples("topic", 200, seed=0) if not text.endswith(world_lexicon.ENDINGS)]
-    assert all(is_reserved(f"{text} {ending}") for text in texts for ending in world_lexicon.ENDINGS)
+    texts = [text for text, _ in examples("topic", 200, seed=0) if not text.endswith(lexicon.ENDINGS)]
+    assert all(is_reserved(f"{text} {ending}") for text in texts for ending in lexicon.ENDINGS)
 
 
 def test_arbitrary_labels_mean_nothing_and_natural_ones_are_the_classes():
     assert [name for name, task in TASKS.items() if not task.arbitrary] == ["sentiment", "topic", "emotion"]
     for task in TASKS.values():
-        allowed = task.classes if not task.arbitrary else world_lexicon.ARBITRARY_LABELS
+        allowed = task.classes if not task.arbitrary else lexicon.ARBITRARY_LABELS
         assert set(task.labels) <= set(allowed)
-        assert set(task.classes) <= set(world_lexicon.FAMILIES[task.family])
+        assert set(task.classes) <= set(lexicon.FAMILIES[task.family])
 
 
 def test_shifted_goes_round():
@@ -108,7 +107,7 @@ def test_shifted_goes_round():
 
 
 def test_no_cue_belongs_to_two_classes_of_a_family():
-    for classes in world_lexicon.FAMILIES.values():
+    for classes in lexicon.FAMILIES.values():
         cues = [cue for words in classes.values() for cue in words]
         assert len(cues) == len(set(cues))
 
@@ -120,8 +119,8 @@ def test_documents_have_the_length_asked_and_weigh_only_labels():
         assert len(tokens) == len(weights) == MIXTURE.length
         assert tokens[0] == "<s>"
         labels = {token for token, weight in zip(tokens, weights, strict=True) if weight}
-        classes = {name for family in world_lexicon.LABELLED_FAMILIES for name in world_lexicon.FAMILIES[family]}
-        assert labels <= classes | set(world_lexicon.ARBITRARY_LABELS)
+        classes = {name for family in lexicon.LABELLED_FAMILIES for name in lexicon.FAMILIES[family]}
+        assert labels <= classes | set(lexicon.ARBITRARY_LABELS)
 
 
 def test_what_shows_the_limits_is_never_labelled_in_training():
@@ -129,12 +128,12 @@ def test_what_shows_the_limits_is_never_labelled_in_training():
     mappings = [draw_mapping(rng, natural=0.3) for _ in range(2000)]
     families = {family for mapping in mappings for family, _ in mapping.classes}
     labels = {label for mapping in mappings for label in mapping.labels}
-    assert families == set(world_lexicon.LABELLED_FAMILIES)
-    assert not labels & set(world_lexicon.UNUSED_LABELS)
+    assert families == set(lexicon.LABELLED_FAMILIES)
+    assert not labels & set(lexicon.UNUSED_LABELS)
 
 
 def test_the_study_format_is_one_of_training():
-    before_text, before_label = world_lexicon.FORMATS[0]
+    before_text, before_label = lexicon.FORMATS[0]
     assert f"{before_text} {{text}}\n{before_label}" == world.TEMPLATE_QUERY
 
 

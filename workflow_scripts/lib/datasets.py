@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.lib import world
 from workflow_scripts.lib.examples import Example
 from workflow_scripts.lib.prompts import Template, placeholders
 from workflow_scripts.lib.readers import DataError, Row, read_file, read_hub
 from workflow_scripts.lib.sources import Dataset, HubDataset, LocalDataset, WorldDataset
+from workflow_scripts.lib.world import texts as world
 
 WORLD_POOL = 400
 WORLD_TEMPLATE = Template(query=world.TEMPLATE_QUERY, label=world.TEMPLATE_LABEL, separator=world.TEMPLATE_SEPARATOR)

@@ -10,13 +10,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.lib import datasets, pocket
+from workflow_scripts.lib import datasets
 from workflow_scripts.lib.demonstrations import Draw, PoolError, sample_draws
 from workflow_scripts.lib.examples import Examples
 from workflow_scripts.lib.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.lora import Tuning, TuningError, adapted
 from workflow_scripts.lib.model_sources import check_local
 from workflow_scripts.lib.models import ModelError, empty_model, load_config, load_tokenizer
+from workflow_scripts.lib.pocket import model as pocket
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.prompts import LabelError, Prompts, Template
 from workflow_scripts.lib.readers import DataError

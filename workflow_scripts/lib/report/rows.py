@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from workflow_scripts.lib.lineage import Lineage
+from workflow_scripts.lib.report.wording import interval, number
 from workflow_scripts.lib.results import CONDITIONS, PAIRS, Estimate, Results
-from workflow_scripts.lib.wording import interval, number
 
 LABELS = {"anchor": "anchor", "icl": "ICL", "it": "IT"}
 LABELS |= {"anchor-icl": "anchor-ICL", "anchor-it": "anchor-IT", "icl-it": "ICL-IT"}

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from workflow_scripts.lib.report_style import STYLE
+from workflow_scripts.lib.report.style import STYLE
 
 
 def page(**content: Any) -> str:

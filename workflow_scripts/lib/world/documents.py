@@ -8,8 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from workflow_scripts.lib import world_lexicon as lexicon
-from workflow_scripts.lib.world import fill, write_text
+from workflow_scripts.lib.world.texts import fill, lexicon, write_text
 
 MAIN_FAMILY_WEIGHT = 2
 # Shares of the mappings that are not natural, before any natural labels have been met and after.

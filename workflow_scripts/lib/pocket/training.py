@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
-from workflow_scripts.lib.world import vocabulary
-from workflow_scripts.lib.world_documents import Mixture, document
+from workflow_scripts.lib.world.documents import Mixture, document
+from workflow_scripts.lib.world.texts import vocabulary
 
 RAMP_SHARE = 0.7  # of the steps: the curriculum is complete from there on
 LENGTHS = (64, 128, 272)  # tokens of a document: first half of the ramp, second half, after it

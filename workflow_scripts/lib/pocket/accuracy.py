@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from workflow_scripts.lib.world import (
+from workflow_scripts.lib.world.texts import (
     LIMIT_TASKS,
     TASKS,
     TEMPLATE_LABEL,

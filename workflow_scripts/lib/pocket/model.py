@@ -4,8 +4,8 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from workflow_scripts.lib.pocket_initialisation import ROPE_BASE, favour_induction
-from workflow_scripts.lib.world import vocabulary
+from workflow_scripts.lib.pocket.initialisation import ROPE_BASE, favour_induction
+from workflow_scripts.lib.world.texts import vocabulary
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -56,7 +56,7 @@ def configuration() -> LlamaConfig:
 def initial_model(seed: int) -> LlamaForCausalLM:
     """Return the model before training, in float32; equal seeds give equal weights.
 
-    The start is favourable, not plain noise (see lib.pocket_initialisation): the ability to learn in context
+    The start is favourable, not plain noise (see lib.pocket.initialisation): the ability to learn in context
     is trained, but it does not emerge from random weights. The global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from workflow_scripts.lib import world_lexicon as lexicon
+from workflow_scripts.lib.world import lexicon
 
 TEMPLATE_QUERY = "text : {text}\nlabel :"
 TEMPLATE_LABEL = " {label}"

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from workflow_scripts.lib.pocket_accuracy import Accuracy, Cell, accuracy
-from workflow_scripts.lib.world import TASKS
+from workflow_scripts.lib.pocket.accuracy import Accuracy, Cell, accuracy
+from workflow_scripts.lib.world.texts import TASKS
 
 SHOTS = 8
 MINIMUM_GAIN = 0.3
@@ -37,7 +37,7 @@ def measure(
 ) -> dict[Cell, Accuracy]:
     """Return the accuracy in each cell, by default those the gate needs, on `queries` queries of its task.
 
-    For the full table pass `cells=pocket_accuracy.all_cells()`.
+    For the full table pass `cells=accuracy.all_cells()`.
     """
     chosen = gate_cells() if cells is None else cells
     return {cell: accuracy(model, tokenizer, cell, queries=queries, seed=seed) for cell in chosen}

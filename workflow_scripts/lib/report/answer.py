@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from workflow_scripts.lib.findings import Finding, find, side
+from workflow_scripts.lib.report.findings import Finding, find, side
+from workflow_scripts.lib.report.wording import listed, number, with_interval
 from workflow_scripts.lib.results import Results
-from workflow_scripts.lib.wording import listed, number, with_interval
 
 
 class Paragraph(NamedTuple):

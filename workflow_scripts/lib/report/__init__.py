@@ -1,0 +1,1 @@
+"""What the report says and shows, worked out from the estimates."""

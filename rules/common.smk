@@ -1,7 +1,6 @@
 # The study as params.yaml says it, checked before anything else, and what rules need of it.
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from pathlib import Path
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.lib import datasets, provenance
+from rules.recipes import sealed
+from rules.start import be_alone, check_study
+from workflow_scripts.lib import datasets
 from workflow_scripts.lib.settings import SettingsError, read_study
 
 if config:
@@ -25,29 +26,26 @@ except SettingsError as error:
 
 
 onstart:
-    # Data and models are checked in a process of their own: Snakemake itself stays free of torch.
-    if subprocess.run([sys.executable, "-m", "workflow_scripts.lib.preflight", "params.yaml"]).returncode:
-        raise WorkflowError("The study cannot run as params.yaml says it; nothing was started.")
+    be_alone()
+    check_study(
+        [path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_files(source)]
+    )
 
 
 REFERENCE = STUDY.reference.model_dump()
 
 
+WILDCARDS = {"model": [*STUDY.models], "dataset": [*STUDY.datasets], "factor": [*STUDY.factors.levels()]}
+
+
 wildcard_constraints:
-    model="|".join(map(re.escape, STUDY.models)),
-    dataset="|".join(map(re.escape, STUDY.datasets)),
-    factor="|".join(STUDY.factors.levels()),
+    **{name: "|".join(map(re.escape, values)) for name, values in WILDCARDS.items()},
 
 
 def as_json(value):
     """A setting as a flag takes it: JSON, or a string as it is."""
     plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-
-
-def code(stage):
-    """Digest of a stage's code: as a param of its rule, it makes an edit of a module stale what the module made."""
-    return provenance.code_digest(stage)
 
 
 def template(wildcards):
@@ -60,27 +58,17 @@ def gpus(wildcards):
     return 0 if getattr(STUDY.models[wildcards.model], "device", "cpu") == "cpu" else 1
 
 
-def cells(pattern):
-    """A path for every (model, dataset, factor)."""
-    return expand(
-        pattern,
-        model=STUDY.models,
-        dataset=STUDY.datasets,
-        factor=STUDY.factors.levels(),
-    )
+def every(pattern):
+    """A path for every model, data set and factor that a pattern names."""
+    return expand(pattern, **WILDCARDS)
 
 
-def data_files(wildcards):
-    """Local files of a data set."""
-    source = STUDY.datasets[wildcards.dataset]
-    files = [source.pool, source.queries] if source.source == "local" else []
-    return [path for path in files if path.exists()]  # what is missing is said at the start, with all other errors
-
-
-def model_files(wildcards):
-    """Files of a local model's folder."""
-    source = STUDY.models[wildcards.model]
-    return [path for path in source.path.glob("*") if path.is_file()] if source.source == "local" else []
+def local_files(source):
+    """Files that a data set or model is read from here; what is missing is said at the start, with all other errors."""
+    if source.source != "local":
+        return []
+    paths = source.path.glob("*") if hasattr(source, "path") else (source.pool, source.queries)
+    return [str(path) for path in sorted(paths) if path.is_file()]
 
 
 def controls():

@@ -9,16 +9,17 @@ rule compare_hidden_states:
     log:
         "logs/compare_hidden_states/{model}/{dataset}/{factor}.log",
     params:
-        code=code("compare_hidden_states"),
         measures=as_json(STUDY.compare_hidden_states.measures),
     shell:
-        "python -m workflow_scripts.compare_hidden_states"
-        " --anchor {input.anchor:q}"
-        " --states {input.states:q}"
-        " --tuning {input.adapters:q}/tuning.parquet"
-        " --model {wildcards.model:q}"
-        " --dataset {wildcards.dataset:q}"
-        " --factor {wildcards.factor:q}"
-        " --measures {params.measures:q}"
-        " --similarity {output.similarity:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.compare_hidden_states"
+            " --anchor {input.anchor:q}"
+            " --states {input.states:q}"
+            " --tuning {input.adapters:q}/tuning.parquet"
+            " --model {wildcards.model:q}"
+            " --dataset {wildcards.dataset:q}"
+            " --factor {wildcards.factor:q}"
+            " --measures {params.measures:q}"
+            " --similarity {output.similarity:q}"
+            " 2> {log:q}"
+        )

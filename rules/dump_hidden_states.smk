@@ -11,17 +11,18 @@ rule dump_anchor:
     resources:
         gpu=gpus,
     params:
-        code=code("dump_hidden_states"),
         template=template,
         tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
     shell:
-        "python -m workflow_scripts.dump_hidden_states"
-        " --examples {input.examples:q}"
-        " --model {input.model:q}"
-        " --template {params.template:q}"
-        " --tokens_per_batch {params.tokens_per_batch}"
-        " --states {output.states:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.dump_hidden_states"
+            " --examples {input.examples:q}"
+            " --model {input.model:q}"
+            " --template {params.template:q}"
+            " --tokens_per_batch {params.tokens_per_batch}"
+            " --states {output.states:q}"
+            " 2> {log:q}"
+        )
 
 
 rule dump_hidden_states:
@@ -37,16 +38,17 @@ rule dump_hidden_states:
     resources:
         gpu=gpus,
     params:
-        code=code("dump_hidden_states"),
         template=template,
         tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
     shell:
-        "python -m workflow_scripts.dump_hidden_states"
-        " --examples {input.examples:q}"
-        " --model {input.model:q}"
-        " --template {params.template:q}"
-        " --tokens_per_batch {params.tokens_per_batch}"
-        " --states {output.states:q}"
-        " --demonstrations {input.demonstrations:q}"
-        " --adapters {input.adapters:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.dump_hidden_states"
+            " --examples {input.examples:q}"
+            " --model {input.model:q}"
+            " --template {params.template:q}"
+            " --tokens_per_batch {params.tokens_per_batch}"
+            " --states {output.states:q}"
+            " --demonstrations {input.demonstrations:q}"
+            " --adapters {input.adapters:q}"
+            " 2> {log:q}"
+        )

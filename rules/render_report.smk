@@ -8,16 +8,17 @@ rule render_report:
     log:
         "logs/render_report.log",
     params:
-        code=code("render_report"),
         title=STUDY.render_report.title,
         reference=as_json({factor: str(level) for factor, level in REFERENCE.items()}),
         controls=as_json(controls()),
     shell:
-        "python -m workflow_scripts.render_report"
-        " --similarity {input.similarity:q}"
-        " --title {params.title:q}"
-        " --reference {params.reference:q}"
-        " --controls {params.controls:q}"
-        " --report {output.report:q}"
-        " --figures {output.figures:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.render_report"
+            " --similarity {input.similarity:q}"
+            " --title {params.title:q}"
+            " --reference {params.reference:q}"
+            " --controls {params.controls:q}"
+            " --report {output.report:q}"
+            " --figures {output.figures:q}"
+            " 2> {log:q}"
+        )

@@ -7,21 +7,22 @@ rule sample_demonstrations:
     log:
         "logs/sample_demonstrations/{dataset}/{factor}.log",
     params:
-        code=code("sample_demonstrations"),
         levels=lambda wildcards: as_json(STUDY.factors.levels()[wildcards.factor]),
         reference=as_json(REFERENCE),
         draws=STUDY.draws,
         balanced=as_json(STUDY.sample_demonstrations.balanced),
         seed=STUDY.seed,
     shell:
-        "python -m workflow_scripts.sample_demonstrations"
-        " --examples {input.examples:q}"
-        " --dataset {wildcards.dataset:q}"
-        " --factor {wildcards.factor:q}"
-        " --levels {params.levels:q}"
-        " --reference {params.reference:q}"
-        " --draws {params.draws}"
-        " --balanced {params.balanced}"
-        " --seed {params.seed}"
-        " --demonstrations {output.demonstrations:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.sample_demonstrations"
+            " --examples {input.examples:q}"
+            " --dataset {wildcards.dataset:q}"
+            " --factor {wildcards.factor:q}"
+            " --levels {params.levels:q}"
+            " --reference {params.reference:q}"
+            " --draws {params.draws}"
+            " --balanced {params.balanced}"
+            " --seed {params.seed}"
+            " --demonstrations {output.demonstrations:q}"
+            " 2> {log:q}"
+        )

@@ -11,23 +11,24 @@ rule tune_lora:
     resources:
         gpu=gpus,
     params:
-        code=code("tune_lora"),
         template=template,
         tuning=STUDY.tune_lora.model_dump(),
         target_modules=as_json(STUDY.tune_lora.target_modules),
         seed=STUDY.seed,
     shell:
-        "python -m workflow_scripts.tune_lora"
-        " --demonstrations {input.demonstrations:q}"
-        " --examples {input.examples:q}"
-        " --model {input.model:q}"
-        " --template {params.template:q}"
-        " --r {params.tuning[r]}"
-        " --alpha {params.tuning[alpha]}"
-        " --target_modules {params.target_modules:q}"
-        " --learning_rate {params.tuning[learning_rate]}"
-        " --steps {params.tuning[steps]}"
-        " --max_grad_norm {params.tuning[max_grad_norm]}"
-        " --seed {params.seed}"
-        " --adapters {output.adapters:q}"
-        " 2> {log:q}"
+        sealed(
+            "python -m workflow_scripts.tune_lora"
+            " --demonstrations {input.demonstrations:q}"
+            " --examples {input.examples:q}"
+            " --model {input.model:q}"
+            " --template {params.template:q}"
+            " --r {params.tuning[r]}"
+            " --alpha {params.tuning[alpha]}"
+            " --target_modules {params.target_modules:q}"
+            " --learning_rate {params.tuning[learning_rate]}"
+            " --steps {params.tuning[steps]}"
+            " --max_grad_norm {params.tuning[max_grad_norm]}"
+            " --seed {params.seed}"
+            " --adapters {output.adapters:q}"
+            " 2> {log:q}"
+        )

@@ -27,7 +27,7 @@ class Clone:
     def __init__(self, folder):
         self.folder = folder
         bin_folder = folder / ".venv" / "bin"
-        bin_folder.mkdir(parents=True)
+        bin_folder.mkdir(parents=True, exist_ok=True)
         for name in ("installed", "installed-dev"):  # what `make` would install is what runs this test
             (folder / ".venv" / name).touch()
         self.environment = {
@@ -47,6 +47,17 @@ class Clone:
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, f"{command}\n{output}"
         return output
+
+    def quiet(self):
+        """Both engines say that there is nothing to do."""
+        assert "Nothing to be done" in self.run("snakemake -n")
+        assert "up to date" in self.run("dvc status")
+
+    def planned(self):
+        """Rule -> how many of its jobs a dry run would make, the recording of versions left out."""
+        jobs = self.jobs(self.run("snakemake -n"))
+        jobs.pop("version_artifacts", None)
+        return jobs
 
     def params(self, **changes):
         """Change top-level keys of params.yaml, or one key of a block given as block__key."""

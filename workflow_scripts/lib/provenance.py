@@ -67,12 +67,20 @@ def _own_imports(path: Path) -> list[str]:
 
 @cache
 def code_digest(stage: str) -> str:
-    """Digest of a stage's module and of all of ours that it imports.
+    """Digest of a stage's module and of all of ours that it imports."""
+    return digest(syntax_digests(f"{PACKAGE}.{stage}"))
 
-    Of their syntax trees without docstrings, so that an edit of a comment, a docstring or the layout makes
-    nothing stale.
+
+@cache
+def syntax_digests(module: str) -> dict[str, str]:
+    """File -> digest, for a module of ours and all of ours that it imports.
+
+    Of syntax trees without docstrings, so that an edit of a comment, a docstring or the layout makes nothing stale.
     """
-    return digest({name: _syntax(module_path(name)) for name in modules_of(f"{PACKAGE}.{stage}")})
+    return {
+        module_path(name).relative_to(ROOT).as_posix(): digest(_syntax(module_path(name)))
+        for name in modules_of(module)
+    }
 
 
 def _syntax(path: Path) -> str:

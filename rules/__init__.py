@@ -1,0 +1,1 @@
+"""What judges the workflow's artifacts: recipes, seals, versions."""

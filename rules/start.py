@@ -1,0 +1,42 @@
+"""What every run does before its first job: be alone in the folder, and check the study against its data and models."""
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+from rules import seal
+from workflow_scripts.lib import provenance
+
+LOCK = Path(".snakemake/run.lock")
+CHECKED = Path(".snakemake/checked.json")
+_held = []
+
+
+def be_alone() -> None:
+    """Refuse a second run in this folder.
+
+    Unlike Snakemake's own lock this one goes with the process, however it ends.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    file = LOCK.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("Another run is at work in this folder: wait until it has ended.")
+    _held.append(file)  # closing the file would give the lock back
+
+
+def check_study(files: list[str]) -> None:
+    """Check params.yaml with its data and models, unless this very study was checked here before."""
+    module = "workflow_scripts.lib.preflight"
+    study = {
+        "files": {path: seal.contents([path]).get(path, "missing") for path in ["params.yaml", *files]},
+        "code": provenance.syntax_digests(module),
+    }
+    if seal.load(CHECKED) == study:
+        return
+    # In a process of its own: Snakemake stays free of torch.
+    if subprocess.run([sys.executable, "-m", module, "params.yaml"], check=False).returncode:
+        sys.exit("The study cannot run as params.yaml says it; nothing was started.")
+    seal.write(CHECKED, study)

@@ -1,0 +1,404 @@
+"""Snakemake and DVC agree about every artifact: the promises of docs/design.md, each on a clone with a tiny study."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from tests.workflow.conftest import Clone, clone_into
+
+pytestmark = pytest.mark.workflow
+TEMPLATE = {"query": "text : {text}\nlabel :"}
+STUDY = {
+    "models": {
+        "one": {"source": "pocket", "untrained": True},
+        "two": {"source": "pocket", "untrained": True, "seed": 2},
+    },
+    "datasets": {
+        "words": {
+            "source": "local",
+            "pool": "words.csv",
+            "queries": "queries.csv",
+            "format": "csv",
+            "labels": {"positive": "positive", "negative": "negative"},
+            "template": TEMPLATE,
+        }
+    },
+    "factors": {"shots": [1, 2], "labels": ["gold", "flipped"]},
+    "reference": {"shots": 2, "labels": "gold"},
+    "draws": 2,
+    "queries": 8,
+}
+CELLS = {"sample_demonstrations": 2, "tune_lora": 4, "dump_hidden_states": 4, "compare_hidden_states": 4}
+SUMMARY = {"aggregate_similarity": 1, "render_report": 1}
+ANCHORS = "artifacts/dump_hidden_states/one/words/anchor.parquet"
+
+
+def write_words(folder):
+    from workflow_scripts.lib.world.texts import examples
+
+    rows = [f"{text},{label}\n" for text, label in examples("sentiment", 40, seed=0)]
+    (folder / "words.csv").write_text("text,label\n" + "".join(rows[:30]))
+    (folder / "queries.csv").write_text("text,label\n" + "".join(rows[30:]))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two versions of the study, tagged and pushed: `one`, and `two` with another number of tuning steps."""
+    top = tmp_path_factory.mktemp("promises")
+    (top / "made").mkdir()
+    made = clone_into(top / "made")
+    write_words(made.folder)
+    made.params(**STUDY, tune_lora__steps=2)
+    made.run("git init -q . && git add -A && git commit -qm start && snakemake --cores 2")
+    made.run(
+        f"dvc remote add -q -d shared {top}/remote && git add -A && git commit -qm one && git tag one && dvc push -q"
+    )
+    made.params(tune_lora__steps=3)
+    assert "tuning.steps was 2, is 3" in made.run("snakemake -n")
+    made.run("dvc repro -q && git add -A && git commit -qm two && git tag two && dvc push -q")
+    return made
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """The made study at version `two`, a copy for one test to spoil."""
+    shutil.copytree(made.folder, tmp_path / "copy", symlinks=True)
+    return Clone(tmp_path / "copy")
+
+
+def colleague(made, folder, version="two"):
+    """A git clone without artifacts."""
+    made.run(f"git clone -q . {folder} && cd {folder} && git checkout -q {version}")
+    return Clone(folder)
+
+
+# 1 A fresh clone: either engine makes everything
+
+
+def test_either_engine_makes_the_same(made, tmp_path):
+    made.quiet()
+    other = colleague(made, tmp_path / "c")
+    other.run("dvc repro -q")
+    other.quiet()
+    assert other.run("git status --short") == ""  # dvc.lock has the very same bytes
+    made.run(f"diff -r --exclude .snakemake_timestamp artifacts {other.folder}/artifacts")
+
+
+# 2 Exactly what is affected
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs", "reason"),
+    [
+        ({"tune_lora__r": 4}, {**CELLS, **SUMMARY, "sample_demonstrations": 0}, "tuning.r was 8, is 4"),
+        (
+            {"models": {**STUDY["models"], "two": {**STUDY["models"]["two"], "seed": 3}}},
+            {"prepare_model": 1, "dump_anchor": 1, "tune_lora": 2, "dump_hidden_states": 2, "compare_hidden_states": 2}
+            | SUMMARY,
+            "source.seed was 2, is 3",
+        ),
+        ({"draws": 3}, {**CELLS, **SUMMARY}, "draws was 2, is 3"),
+        (
+            {"factors": {"shots": [1, 2, 4], "labels": ["gold", "flipped"]}},
+            {"sample_demonstrations": 1, "tune_lora": 2, "dump_hidden_states": 2, "compare_hidden_states": 2} | SUMMARY,
+            "levels was [1, 2], is [1, 2, 4]",
+        ),
+        (
+            {"datasets": {"words": {**STUDY["datasets"]["words"], "template": {"query": "x : {text}\ny :"}}}},
+            {**CELLS, **SUMMARY, "prepare_dataset": 1, "dump_anchor": 2},
+            "source.template.query was",
+        ),
+        (
+            {"datasets": {**STUDY["datasets"], "more": {"source": "world", "task": "topic"}}},
+            {**CELLS, **SUMMARY, "prepare_dataset": 1, "dump_anchor": 2},
+            "Missing output files: artifacts/prepare_dataset/more.parquet",
+        ),
+        ({"render_report__title": "Other"}, {"render_report": 1}, "title was"),
+        ({"compare_hidden_states__measures": ["cosine"]}, {"compare_hidden_states": 4, **SUMMARY}, "measures was"),
+    ],
+    ids=["tuning", "model", "draw", "level", "template", "dataset", "title", "measures"],
+)
+def test_a_setting_reruns_what_it_touches(made, change, jobs, reason):
+    made.params(**change)
+    try:
+        assert made.planned() == {rule: count for rule, count in jobs.items() if count}
+        assert reason in made.run("snakemake -n")
+        assert "changed" in made.run("dvc status")
+    finally:
+        made.run("git checkout -q params.yaml")
+    made.quiet()
+
+
+@pytest.mark.parametrize(
+    ("module", "edit", "jobs"),
+    [
+        (
+            "lib/hidden_states.py",
+            lambda text: text + "\nX = 1\n",
+            {"dump_anchor": 2, "dump_hidden_states": 4, "compare_hidden_states": 4, **SUMMARY},
+        ),
+        (
+            "lib/lora.py",
+            lambda text: text + "\nX = 1\n",
+            {**CELLS, **SUMMARY, "sample_demonstrations": 0, "dump_anchor": 2},
+        ),
+        ("lib/lora.py", lambda text: "# why\n" + text.replace("\n\n\n", "\n\n\n\n"), {}),
+        ("tune_lora.py", lambda text: text.replace('"""Tune one', '"""Train one'), {}),
+    ],
+    ids=["one stage imports it", "two stages import it", "comment and layout", "docstring"],
+)
+def test_code_reruns_what_imports_it(made, module, edit, jobs):
+    path = made.folder / "workflow_scripts" / module
+    path.write_text(edit(path.read_text()))
+    try:
+        assert made.planned() == {rule: count for rule, count in jobs.items() if count}
+    finally:
+        made.run("git checkout -q workflow_scripts")
+    made.quiet()
+
+
+def test_an_edit_that_changes_nothing_costs_seconds_in_either_engine(copy):
+    path = copy.folder / "workflow_scripts/lib/lora.py"
+    path.write_text("# a comment\n" + path.read_text())
+    assert "Finished jobid: 0 (Rule: all_tune_lora)" in (output := copy.run("dvc repro"))
+    assert "Rule: tune_lora)" not in output
+    copy.quiet()
+
+
+def test_data_that_changed_is_noticed_by_its_bytes(made):
+    path = made.folder / "words.csv"
+    path.write_text(path.read_text().replace("positive", "negative", 1))
+    try:
+        assert made.planned()["prepare_dataset"] == 1
+    finally:
+        made.run("git checkout -q words.csv")
+    made.quiet()
+
+
+@pytest.mark.parametrize("command", ["snakemake --cores 2", "dvc repro -q"])
+def test_a_smaller_grid_leaves_no_orphans(copy, command):
+    copy.params(models={"one": STUDY["models"]["one"]}, factors={"shots": [1, 2]})
+    copy.run(command)
+    copy.quiet()
+    left = [path for path in (copy.folder / "artifacts").rglob("*") if "two" in path.name or "labels" in path.name]
+    assert [path.name for path in left] in ([], ["factor-labels.svg", "factor-labels.pdf"][:0])
+    assert copy.run("git diff --stat params.yaml")
+
+
+def test_every_setting_that_a_rule_reads_is_declared_to_dvc(made):
+
+    changes = {
+        "seed": 1,
+        "queries": 7,
+        "reference": {"shots": 1, "labels": "gold"},
+        "sample_demonstrations": {"balanced": False},
+        "dump_hidden_states": {"tokens_per_batch": 77},
+        "aggregate_similarity": {"confidence": 0.8, "resamples": 200},
+        "prepare_dataset": {"pool": 11},
+        "prepare_model": {"steps": 1, "tokens_per_step": 99, "learning_rate": 0.1, "gate_queries": 3},
+    }
+    for key, value in changes.items():
+        made.params(**{key: value})
+        output, status = made.run("snakemake -n --quiet host"), json.loads(made.run("dvc status --json 2>/dev/null"))
+        made.run("git checkout -q params.yaml")
+        stale = {block.split(":")[0] for block in output.split("\nrule ")[1:] if "snakemake/changed/" in block}
+        stale |= {block.split(":")[0] for block in output.split("\nlocalrule ")[1:] if "snakemake/changed/" in block}
+        stages = {"dump_hidden_states" if rule == "dump_anchor" else rule for rule in stale} - {"version_artifacts"}
+        assert stages, f"{key} changed nothing"
+        assert stages <= set(status), f"{key}: {stages} are stale, and DVC sees {set(status)}"
+
+
+# 3, 4, 5 Checkout and pull
+
+
+def test_rollback_and_forward_again(copy):
+    for version in ("one", "two", "one"):
+        copy.run(f"git checkout -q {version} && dvc checkout -q")
+        copy.quiet()
+
+
+def test_file_times_and_snakemakes_own_notes_decide_nothing(copy):
+    copy.run("find artifacts words.csv workflow_scripts -exec touch {} + && rm -rf .snakemake")
+    copy.quiet()
+
+
+@pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
+def test_a_pull_is_enough(made, tmp_path, link):
+    other = colleague(made, tmp_path / "c")
+    other.run(f"dvc config --local cache.type {link}")
+    other.run("dvc pull -q artifacts/render_report artifacts/tune_lora && dvc pull -q")
+    other.quiet()
+
+
+def test_a_pull_file_by_file(made, tmp_path):
+    other = colleague(made, tmp_path / "c")
+    names = made.run("git ls-files >/dev/null; find artifacts -type f ! -name .snakemake_timestamp").split()
+    for name in sorted(names, key=hash)[:6]:
+        other.run(f"dvc pull -q {name}")
+    other.run("dvc pull -q")
+    other.quiet()
+
+
+@pytest.mark.parametrize(
+    ("pulled", "made_here"),
+    [
+        ("prepare_dataset prepare_model sample_demonstrations tune_lora", {"dump_anchor": 2, "dump_hidden_states": 4}),
+        ("dump_hidden_states compare_hidden_states aggregate_similarity render_report", {"prepare_dataset": 1}),
+    ],
+    ids=["the first", "the last"],
+)
+def test_a_partial_pull_computes_only_the_rest(made, tmp_path, pulled, made_here):
+    other = colleague(made, tmp_path / "c")
+    other.run(f"dvc pull -q {pulled}")
+    planned = other.planned()
+    assert made_here.items() <= planned.items()
+    assert not set(planned) & set(pulled.split())
+    other.run("snakemake --cores 2")
+    other.quiet()
+    assert other.run("git status --short") == ""
+
+
+# 6 Experiments
+
+
+def test_dvc_experiments(copy):
+    copy.run("dvc exp run -q -n fewer -S render_report.title=Fewer")
+    assert "Fewer" in (copy.folder / "artifacts/render_report/report.html").read_text()
+    copy.quiet()
+    copy.run("git checkout -q . && dvc checkout -q")
+    copy.run("dvc exp run -q --temp -n apart -S aggregate_similarity.confidence=0.5001")
+    copy.quiet()
+    assert {"fewer", "apart"} <= set(copy.run("dvc exp list --name-only").split())
+    copy.run("dvc exp apply -q apart")
+    copy.quiet()
+    assert "0.5001" in copy.run("dvc params diff")
+    assert "apart" in copy.run("dvc exp show --csv")
+    assert "accuracy" in copy.run("dvc metrics diff --all one two")
+    copy.run("dvc plots diff --json one two")
+
+
+# 7 Changed and changed back
+
+
+@pytest.mark.parametrize("cache", ["", "../elsewhere"])
+def test_changed_back_comes_from_the_cache(copy, cache):
+    if cache:
+        copy.run(f"dvc cache dir --local {cache} && mv .dvc/cache {cache}")
+    copy.params(tune_lora__steps=2)
+    output = copy.run("snakemake --cores 2")
+    assert output.count("from DVC's cache") == 4 + 4 + 4 + 2
+    copy.quiet()
+    copy.run("git diff --exit-code one -- dvc.lock")
+
+
+# 9 What was altered is found before it is used
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def older(path):
+    keep = path.stat()
+    flip(path)
+    os.utime(path, ns=(keep.st_atime_ns, keep.st_mtime_ns))
+
+
+@pytest.mark.parametrize("engine", ["snakemake --cores 2", "dvc repro"])
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (flip, "is not as it was made"),
+        (older, "is not as it was made"),
+        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is not as it was made"),
+        (lambda path: path.unlink(), "anchor.parquet"),
+        (lambda path: path.with_name(f"{path.name}.recipe").unlink(), "has no recipe"),
+    ],
+    ids=["flipped", "flipped at the same time", "truncated", "deleted", "recipe deleted"],
+)
+def test_an_altered_artifact_is_rebuilt(copy, engine, harm, named):
+    harm(copy.folder / ANCHORS)
+    assert named in copy.run("snakemake -n")
+    assert "up to date" not in copy.run("dvc status")
+    copy.run(engine)
+    copy.quiet()
+    assert copy.run("git status --short") == ""
+
+
+def test_a_corrupt_cache_is_not_restored_from(copy):
+    copy.run(
+        "chmod -R u+w .dvc/cache && for f in $(find .dvc/cache/files/md5 -type f -size +3k); do echo x >> $f; done"
+    )
+    flip(copy.folder / ANCHORS)
+    output = copy.run("snakemake --cores 2 --until dump_anchor")
+    assert f"{ANCHORS}: from DVC's cache" not in output
+    assert copy.planned() == {}
+
+
+# 10 Alone, and on a full disk
+
+
+def test_a_second_run_is_refused(copy):
+    copy.params(tune_lora__steps=4)
+    output = copy.run(
+        "flock .snakemake/run.lock sleep 8 & sleep 1; snakemake --cores 1; echo status $?; wait", check=False
+    )
+    assert "Another run is at work in this folder" in output
+    assert "status 1" in output
+
+
+def test_a_full_disk_leaves_nothing_corrupt(copy, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    if os.system(f"mount -t tmpfs -o size=300k tmpfs {full} 2>/dev/null"):
+        pytest.skip("needs the right to mount a small tmpfs")
+    try:
+        copy.params(tune_lora__r=32)
+        copy.run(f"mv artifacts/tune_lora kept && ln -s {full} artifacts/tune_lora")
+        output = copy.run("snakemake --cores 1 --until tune_lora", check=False)
+        assert "No space left on device" in output
+        assert not list(full.rglob("*.recipe"))
+    finally:
+        os.system(f"umount -l {full}")
+    copy.run("rm artifacts/tune_lora && mv kept artifacts/tune_lora && git checkout -q params.yaml")
+    copy.quiet()
+
+
+# 8 Killed at any moment
+
+KILLS = int(os.environ.get("KILLS", "2"))  # `make test-kills` for the full count
+
+
+@pytest.mark.parametrize("engine", ["snakemake --cores 2", "dvc repro -q"])
+def test_a_killed_run_goes_on_where_it_was(made, tmp_path, engine):
+    other = colleague(made, tmp_path / "c")
+    moments = random.Random(engine)
+    for _ in range(KILLS):
+        kill_after(other, engine, moments.uniform(2, 40))
+        if (other.folder / "artifacts/render_report/report.html.recipe").exists():
+            other.run("rm -rf artifacts .dvc/cache .dvc/tmp/recipes")
+    finished = {path: path.stat().st_mtime_ns for path in (other.folder / "artifacts").rglob("*.recipe")}
+    other.run(engine)
+    assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
+    other.quiet()
+    assert other.run("git status --short") == ""
+    made.run(f"diff -r --exclude .snakemake_timestamp artifacts {other.folder}/artifacts")
+
+
+def kill_after(clone, command, seconds):
+    """Start a command and kill its whole process group, as a power cut would."""
+    with subprocess.Popen(
+        command, shell=True, cwd=clone.folder, env=clone.environment, start_new_session=True, stdout=-3, stderr=-3
+    ) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow_scripts.lib.tables import ArtifactError
+from workflow_scripts.lib.tables import ArtifactError, readable
 
 Condition = Literal["anchor", "icl", "it"]
 
@@ -61,7 +61,7 @@ class Dump:
         return self._read(self.row_groups[group], names)
 
     def _read(self, row_group: int, names: list[str]) -> pa.Table:
-        with _readable(self.path):
+        with readable(self.path):
             return self._file.read_row_group(row_group, columns=names)
 
     def matrix(self, group: Group, name: str) -> np.ndarray:
@@ -89,19 +89,7 @@ class Dump:
 @contextmanager
 def open_dump(path: Path) -> Iterator[Dump]:
     """Open a dump; ArtifactError where it is missing or damaged."""
-    with _readable(path):
+    with readable(path):
         file = pq.ParquetFile(path)
     with file:
         yield Dump(file, path)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing; `snakemake --cores all {path}` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read ({error}); delete it and run `snakemake --cores all {path}` again"
-        ) from None

@@ -57,10 +57,11 @@ def origin_metadata(origin: dict[str, Any]) -> dict[bytes, bytes]:
     return {ORIGIN: json.dumps(origin, sort_keys=True).encode()}
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet artifact, or some of its columns; ArtifactError where it is missing or damaged."""
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading an artifact into an ArtifactError that says what to do."""
     try:
-        return pq.read_table(path, columns=columns)
+        yield
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing; `snakemake --cores all {path}` makes it") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -69,12 +70,16 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         ) from None
 
 
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet artifact, or some of its columns; ArtifactError where it is missing or damaged."""
+    with readable(path):
+        return pq.read_table(path, columns=columns)
+
+
 def read_origin(path: Path) -> dict[str, Any]:
     """What a Parquet artifact says of its making; ArtifactError as in read_table."""
-    try:
+    with readable(path):
         metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error})") from None
     if ORIGIN not in metadata:
         raise ArtifactError(f"{path} does not say how it was made; delete it and make it again")
     return dict(json.loads(metadata[ORIGIN]))

@@ -152,15 +152,17 @@ def _first_output(rule: Any, wildcards: Any) -> str:
 
 
 def _inputs(recipes: Recipes, rule: Any, name: str) -> Callable[[Any], list[Any]]:
-    """Input function: the paths as they are for a job that must run; ancient for a fresh one, which nothing may wake.
+    """Input function: the paths as they are for a job that must run; for a fresh one ancient, and only what is there.
 
     Snakemake passes a rerun on through inputs that are not ancient, and does not ask the jobs below one that runs for
-    reasons of their own (snakemake#4166).
+    reasons of their own (snakemake#4166). A missing input wakes a job even if it is ancient; a fresh one needs none.
     """
 
     def inputs(wildcards: Any) -> list[Any]:
         paths = recipes.inputs_of(rule, dict(wildcards.items()))[name]
-        return paths if recipes.stale(_first_output(rule, wildcards)) else [ancient(path) for path in paths]
+        if recipes.stale(_first_output(rule, wildcards)):
+            return paths
+        return [ancient(path) for path in paths if Path(path).exists()]
 
     return inputs
 

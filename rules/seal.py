@@ -122,8 +122,8 @@ def tidy(folder: str, kept: Iterable[str]) -> None:
     for orphan in orphans(folder, kept):
         orphan.unlink()
     for inside, _, _ in sorted(os.walk(folder), reverse=True):
-        if not any(Path(inside).iterdir()):
-            Path(inside).rmdir()
+        if {path.name for path in Path(inside).iterdir()} <= OURS:
+            shutil.rmtree(inside)
 
 
 def orphans(folder: str, kept: Iterable[str]) -> list[Path]:

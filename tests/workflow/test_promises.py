@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -187,8 +188,7 @@ def test_a_smaller_grid_leaves_no_orphans(copy, command):
     copy.run(command)
     copy.quiet()
     left = [path for path in (copy.folder / "artifacts").rglob("*") if "two" in path.name or "labels" in path.name]
-    assert [path.name for path in left] in ([], ["factor-labels.svg", "factor-labels.pdf"][:0])
-    assert copy.run("git diff --stat params.yaml")
+    assert not left
 
 
 def test_every_setting_that_a_rule_reads_is_declared_to_dvc(made):
@@ -207,8 +207,9 @@ def test_every_setting_that_a_rule_reads_is_declared_to_dvc(made):
         made.params(**{key: value})
         output, status = made.run("snakemake -n --quiet host"), json.loads(made.run("dvc status --json 2>/dev/null"))
         made.run("git checkout -q params.yaml")
-        stale = {block.split(":")[0] for block in output.split("\nrule ")[1:] if "snakemake/changed/" in block}
-        stale |= {block.split(":")[0] for block in output.split("\nlocalrule ")[1:] if "snakemake/changed/" in block}
+        blocks = re.split(r"\n(?:local)?rule ", output)[1:]
+        own = re.compile(r"input: .*\.snakemake/changed/(?!inputs )")  # stale by what its rule reads itself
+        stale = {block.split(":")[0] for block in blocks if own.search(block)}
         stages = {"dump_hidden_states" if rule == "dump_anchor" else rule for rule in stale} - {"version_artifacts"}
         assert stages, f"{key} changed nothing"
         assert stages <= set(status), f"{key}: {stages} are stale, and DVC sees {set(status)}"
@@ -377,7 +378,7 @@ def test_a_full_disk_leaves_nothing_corrupt(copy, tmp_path):
 KILLS = int(os.environ.get("KILLS", "2"))  # `make test-kills` for the full count
 
 
-@pytest.mark.parametrize("engine", ["snakemake --cores 2", "dvc repro -q"])
+@pytest.mark.parametrize("engine", ["snakemake --cores 2", "dvc repro"])
 def test_a_killed_run_goes_on_where_it_was(made, tmp_path, engine):
     other = colleague(made, tmp_path / "c")
     moments = random.Random(engine)

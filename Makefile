@@ -9,7 +9,7 @@ reproduce: .venv/installed            ## make the study that params.yaml describ
 	snakemake --cores all
 
 test: .venv/installed-dev             ## run all tests that this machine can run
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 check: .venv/installed                ## check params.yaml, data and models without running anything
 	python -m workflow_scripts.lib.preflight params.yaml

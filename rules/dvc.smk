@@ -9,7 +9,7 @@ JOBS = {}
 for rule_ in STAGE_RULES:
     JOBS.setdefault(str(rule_.output[0]).split("/")[1], []).extend(RECIPES.jobs(rule_, WILDCARDS))
 
-# The keys of params.yaml that each stage's rule reads; tests/workflow/test_structure.py finds one that is missing here.
+# The keys of params.yaml that each stage's rule reads; tests/workflow/test_promises.py finds a missing one.
 READS = {
     "prepare_dataset": ["seed", "datasets", "queries", "prepare_dataset"],
     "prepare_model": ["models", "prepare_model"],

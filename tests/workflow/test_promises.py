@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -399,9 +400,11 @@ def test_a_killed_run_goes_on_where_it_was(made, tmp_path, engine):
 def kill_after(clone, command, seconds):
     """Start a command and kill its whole process group, as a power cut would."""
     with subprocess.Popen(
-        command, shell=True, cwd=clone.folder, env=clone.environment, start_new_session=True, stdout=-3, stderr=-3
-    ) as process:
+        f"exec {command}", shell=True, cwd=clone.folder, env=clone.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    time.sleep(1)  # until the system has buried the rest of the group

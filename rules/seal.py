@@ -42,7 +42,7 @@ def md5(path: Path) -> str:
 def contents(outputs: Iterable[str]) -> dict[str, str]:
     """File -> MD5 of its bytes. Files that are as they were last seen here (size, times, inode) are not read again."""
     outputs = list(outputs)
-    memory = SEEN / f"{outputs[0]}.json"
+    memory = _memory(outputs[0])
     seen = load(memory) or {}
     now = {str(path): _identity(path) for path in files_of(outputs) if path.exists()}
     known = {
@@ -54,6 +54,11 @@ def contents(outputs: Iterable[str]) -> dict[str, str]:
     if known != seen:
         write(memory, known)
     return {path: entry["md5"] for path, entry in known.items()}
+
+
+def _memory(output: str) -> Path:
+    """Where the bytes last seen are noted: always in this folder, also for a path that leads out of it."""
+    return SEEN / f"{hashlib.sha256(output.encode()).hexdigest()[:16]}-{Path(output).name}.json"
 
 
 def _identity(path: Path) -> list[int]:

@@ -17,7 +17,9 @@ def test_real_data_and_a_real_model_by_settings_alone(clone, outside):
     text = path.read_text().replace("checkpoints/stories260K", str(checkpoint)).replace("data/sst2", str(data))
     path.write_text(text)
     clone.params(draws=2, queries=12, factors={"shots": [1, 2]}, tune_lora__steps=3)
+    before = {path.name for folder in (data, checkpoint) for path in folder.iterdir()}
     clone.run("snakemake --cores 2")
+    assert {path.name for folder in (data, checkpoint) for path in folder.iterdir()} == before
     metrics = json.loads((clone.folder / "artifacts/aggregate_similarity/metrics.json").read_text())
     assert set(metrics) == {"local", "local-untrained"}
     assert metrics["local"]["sst2"]["adapters_not_moved"] == 0

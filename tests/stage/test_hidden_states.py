@@ -39,6 +39,10 @@ SHARING = {
     "opt": transformers.OPTConfig(
         **{**OTHER, "pad_token_id": 0}, ffn_dim=64, word_embed_proj_dim=32, init_std=0.3, do_layer_norm_before=True
     ),
+    "gptj": transformers.GPTJConfig(**GPT2, rotary_dim=4, bos_token_id=1, eos_token_id=2),
+    "bloom": transformers.BloomConfig(
+        vocab_size=300, hidden_size=32, n_layer=3, n_head=4, initializer_range=0.3, bos_token_id=1, eos_token_id=2
+    ),
     "gemma": transformers.GemmaConfig(**ROTARY, head_dim=8),
     "gemma2": transformers.Gemma2Config(**ROTARY, head_dim=8, final_logit_softcapping=3.0),
 }
@@ -101,6 +105,12 @@ def test_the_order_of_queries_changes_nothing(sharing_model):
     read, turned = reader.read(prefix, queries), reader.read(prefix, queries[::-1])
     assert close(turned.states.flip(0), read.states)
     assert torch.equal(turned.top_token.flip(0), read.top_token)
+
+
+def test_attention_is_folded_where_it_can_be_exchanged():
+    found = {name: Reader(random_model(SHARING[name], 0).eval(), LABELS, tokens_per_batch=1).ways for name in SHARING}
+    assert {name for name, ways in found.items() if not ways.folding} == {"gptj", "bloom"}
+    assert all(ways.hooks and ways.sharing for ways in found.values())
 
 
 def test_layer_0_is_the_embedding_and_the_last_is_normed(tiny_model):

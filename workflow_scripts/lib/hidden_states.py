@@ -11,11 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 
 from workflow_scripts.lib.forward import Ids, Ways, found_ways, label_log_prob, last_states
 from workflow_scripts.lib.progress import log
-from workflow_scripts.lib.shared_prefix import encoded
+from workflow_scripts.lib.shared_prefix import FrozenPrefix, encoded
 from workflow_scripts.lib.token_batches import by_length, fitting
 
 
@@ -81,7 +80,7 @@ class Reader:
         check_states(read.states)
         return read
 
-    def _split(self, prefix: Ids, queries: Sequence[Ids]) -> tuple[Cache | None, Sequence[Ids]]:
+    def _split(self, prefix: Ids, queries: Sequence[Ids]) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
         """The frozen prefix and what runs on it; without a prefix, or where it cannot be shared, whole prompts."""
         longest = len(prefix) + max(map(len, queries)) + max(map(len, self.labels), default=1) - 1
         if prefix and self.ways.sharing:
@@ -91,7 +90,7 @@ class Reader:
             self._tell(f"whole prompts: {longest} tokens exceed the window that the model attends to")
         return None, [[*prefix, *ids] for ids in queries]
 
-    def _attempt(self, past: Cache | None, queries: Sequence[Ids]) -> LastToken | None:
+    def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids]) -> LastToken | None:
         """None where memory does not hold the batch; a single query that does not fit is an error."""
         try:
             return _one_batch(self.model, self.ways, past, queries, self.labels)
@@ -121,7 +120,7 @@ def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:
 
 @torch.inference_mode()
 def _one_batch(
-    model: PreTrainedModel, ways: Ways, past: Cache | None, queries: Sequence[Ids], labels: Sequence[Ids]
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], labels: Sequence[Ids]
 ) -> LastToken:
     states, logits = last_states(model, ways, past, queries)
     log_probs = logits.float().log_softmax(-1)

@@ -26,15 +26,36 @@ class FrozenLayer(DynamicLayer):
         self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
         self.prefix = keys, values
+        self.joined = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """The prefix's keys and values before those of every row: [row, head, prefix + token, d_head]."""
+        """The prefix's keys and values before those of every row: [row, head, prefix + token, d_head].
+
+        The rows' own alone while attention itself looks up the prefix's.
+        """
+        if not self.joined:
+            return key_states, value_states
         keys, values = (part.expand(key_states.shape[0], -1, -1, -1) for part in self.prefix)
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
+class FrozenPrefix(Cache):
+    """The frozen layers of one prefix."""
+
+    def __init__(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """`parts` are the keys and values of every layer."""
+        self.parts = parts
+        self.frozen = [FrozenLayer(keys, values) for keys, values in parts]
+        super().__init__(layers=list(self.frozen))
+
+    def join(self, joined: bool) -> None:
+        """Whether layers put the prefix's keys and values before those of the rows."""
+        for layer in self.frozen:
+            layer.joined = joined
+
+
 @torch.inference_mode()
-def encoded(model: PreTrainedModel, prefix: Sequence[int], longest: int) -> Cache | None:
+def encoded(model: PreTrainedModel, prefix: Sequence[int], longest: int) -> FrozenPrefix | None:
     """The prefix's frozen cache, for prompts of at most `longest` tokens; None where sharing it would be wrong.
 
     That is where the model keeps something else than the keys and values of all tokens (a state, a compressed or
@@ -46,7 +67,7 @@ def encoded(model: PreTrainedModel, prefix: Sequence[int], longest: int) -> Cach
     layers: list[Any] = cache.layers if type(cache) is DynamicCache else []
     if not layers or not all(_holds_all(layer, longest) for layer in layers):
         return None
-    return Cache(layers=[FrozenLayer(layer.keys, layer.values) for layer in layers])
+    return FrozenPrefix([(layer.keys, layer.values) for layer in layers])
 
 
 def _holds_all(layer: Any, longest: int) -> bool:

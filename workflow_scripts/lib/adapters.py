@@ -71,7 +71,7 @@ def _hook(module: nn.Module, a: Tensor, b: Tensor, scale: float) -> Any:
     a, b = a.to(weight.device), b.to(weight.device)
 
     def add(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
-        update = linear(linear(args[0].to(a.dtype), a), b) * scale
+        update = linear(linear(args[0].to(a), a), b) * scale
         return (output + update).to(output.dtype)
 
     return module.register_forward_hook(add)

@@ -90,7 +90,7 @@ class TuneLora(Strict):
 class DumpHiddenStates(Strict):
     """Settings of the stage of that name."""
 
-    tokens_per_batch: Positive
+    tokens_per_batch: Positive = Field(description="of queries run together; halved where memory does not hold them")
 
 
 class CompareHiddenStates(Strict):

@@ -68,7 +68,7 @@ class Stack:
         self.batch = batch
         with head_at(self.base, batch.rows, batch.columns):
             logits = self.base(input_ids=batch.ids, use_cache=False).logits
-        shares = cross_entropy(logits.to(batch.weights.dtype), batch.targets, reduction="none") * batch.weights
+        shares = cross_entropy(logits.to(batch.weights), batch.targets, reduction="none") * batch.weights
         if backward:
             shares.sum().backward()
         return shares.new_zeros(self.count).index_add(0, batch.owners, shares.detach())
@@ -90,7 +90,7 @@ class Stack:
         def add(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
             hidden, owners = self._by_owner(name, args[0])
             owners = owners.to(a.device)
-            low = hidden.to(a.dtype) @ a.index_select(0, owners).mT
+            low = hidden.to(a) @ a.index_select(0, owners).mT
             total = output.reshape(*hidden.shape[:2], -1).to(a.dtype)
             total = torch.baddbmm(total, low, b.index_select(0, owners).mT, alpha=self.scale)
             return total.view_as(output).to(output.dtype)

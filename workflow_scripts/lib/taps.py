@@ -32,7 +32,8 @@ def head_at(
     """
 
     def chosen(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-        return (args[0][rows, columns],)
+        device = args[0].device
+        return (args[0][rows.to(device), columns.to(device)],)
 
     with _removed(model.get_output_embeddings().register_forward_pre_hook(chosen)):
         yield
@@ -50,7 +51,7 @@ def states_at(model: PreTrainedModel, columns: Int[Tensor, " row"]) -> Iterator[
 
     def block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
-        layers.append(hidden[rows, columns])
+        layers.append(hidden[rows.to(hidden.device), columns.to(hidden.device)])
 
     def head(_: nn.Module, args: tuple[Tensor]) -> None:
         layers.append(args[0])

@@ -1,5 +1,7 @@
 """What benchmarks share: a random LLaMA, times taken in turns, memory, and tables."""
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,8 +45,10 @@ def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def extra_memory(run: Callable[[], object]) -> float:
-    """MiB by which the process's peak exceeds what it held before; Linux only, and after the kernel's reset."""
-    Path("/proc/self/clear_refs").write_text("5")
+    """MiB by which the process's peak exceeds what it held before; Linux with glibc only."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free but still held would hide what the run takes
+    Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak
     before = _resident("VmRSS")
     run()
     return (_resident("VmHWM") - before) / 1024

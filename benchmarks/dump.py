@@ -75,8 +75,10 @@ def main() -> None:
         "usual": extra_memory(lambda: usual(model, prefix, some)),
         "usual, batched 16": extra_memory(lambda: usual_batched(model, prefix, queries[:16])),
     }
-    print(f"{model.num_parameters() / 1e6:.0f}M parameters, prefix of {len(prefix)} tokens, {len(queries)} queries of ")
-    print(f"{sum(map(len, queries)) / len(queries):.0f}; largest difference of a state {difference:.1e}\n")
+    print(
+        f"{model.num_parameters() / 1e6:.0f}M parameters, prefix of {len(prefix)} tokens, {len(queries)} queries of "
+        f"{sum(map(len, queries)) / len(queries):.0f}; largest difference of a state {difference:.1e}\n"
+    )
     rows = [
         [name, f"{taken:.2f}", f"{seconds['usual'] / taken:.1f}", f"{least / taken:.2f}", f"{memory[name]:.0f}"]
         for name, taken in seconds.items()

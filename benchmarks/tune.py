@@ -93,8 +93,10 @@ def main() -> None:
         seconds = in_turns({"usual": trainers, "engine": engine}, options.rounds)
     seconds["usual"] *= len(cases) / len(some)
     apart = max(abs(a - b) for a, b in zip(last["usual"], last["engine"], strict=False))
-    print(f"{model.num_parameters() / 1e6:.0f}M parameters, {len(cases)} adapters of {options.examples} examples, ")
-    print(f"{options.steps} steps; the usual way ran {len(some)} of them; last losses at most {apart:.1e} apart\n")
+    print(
+        f"{model.num_parameters() / 1e6:.0f}M parameters, {len(cases)} adapters of {options.examples} examples, "
+        f"{options.steps} steps; the usual way ran {len(some)} of them; last losses at most {apart:.1e} apart\n"
+    )
     rows = [[name, f"{taken:.1f}", f"{seconds['usual'] / taken:.2f}"] for name, taken in seconds.items()]
     print(table(["way", "seconds", "ratio"], rows))
 

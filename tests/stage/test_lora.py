@@ -144,6 +144,7 @@ def test_rows_of_about_the_same_length_share_a_batch(tiny_model):
 
 def test_tuning_moves_the_adapter_and_leaves_the_base(tiny_model):
     before = {name: p.clone() for name, p in tiny_model.named_parameters()}
+    hooks = [len(module._forward_hooks) for module in tiny_model.modules()]  # transformers leaves some of its own
     adapter = tuned(tiny_model)
     assert adapter.moved
     assert adapter.losses[-1] < adapter.losses[0]
@@ -151,7 +152,7 @@ def test_tuning_moves_the_adapter_and_leaves_the_base(tiny_model):
     assert dict(tiny_model.named_parameters()).keys() == before.keys()
     assert all(torch.equal(p, before[name]) for name, p in tiny_model.named_parameters())
     assert all(p.requires_grad and p.grad is None for p in tiny_model.parameters())
-    assert not any(module._forward_hooks for module in tiny_model.modules())
+    assert [len(module._forward_hooks) for module in tiny_model.modules()] == hooks
 
 
 def test_equal_seeds_give_equal_adapters(tiny_model):

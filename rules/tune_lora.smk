@@ -28,6 +28,8 @@ rule tune_lora:
             " --learning_rate {params.tuning[learning_rate]}"
             " --steps {params.tuning[steps]}"
             " --max_grad_norm {params.tuning[max_grad_norm]}"
+            " --tokens_per_batch {params.tuning[tokens_per_batch]}"
+            " --adapters_at_once {params.tuning[adapters_at_once]}"
             " --seed {params.seed}"
             " --adapters {output.adapters:q}"
             " 2> {log:q}"

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from workflow_scripts.lib.adapters import with_adapter
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.demonstrations import Draw, read_draws
 from workflow_scripts.lib.examples import Example, read_examples
-from workflow_scripts.lib.hidden_states import LAYERS, LastToken, StateError, last_token
-from workflow_scripts.lib.lora import with_adapter
+from workflow_scripts.lib.hidden_states import LastToken, Reader, StateError
 from workflow_scripts.lib.models import LoadedModel, load_model
 from workflow_scripts.lib.progress import Progress
 from workflow_scripts.lib.prompts import Prompts, Template
 from workflow_scripts.lib.provenance import origin
 from workflow_scripts.lib.state_tables import Arm, Asked, StateWriter, state_writer
+from workflow_scripts.lib.taps import LAYERS
 
 
 def dump_hidden_states(
@@ -33,7 +34,7 @@ def dump_hidden_states(
         examples: Prepared data set; its queries are asked.
         model: Prepared model.
         template: How an example becomes a prompt.
-        tokens_per_batch: Prompts run together up to this many tokens.
+        tokens_per_batch: Queries run together up to this many tokens, not counting the demonstrations before them.
         states: Parquet file to write.
         demonstrations: Draws of the cell.
         adapters: Folder with {level}/{draw}/ adapters of the same draws.
@@ -43,7 +44,7 @@ def dump_hidden_states(
     draws = read_draws(demonstrations) if demonstrations else []
     made = origin(
         "dump_hidden_states",
-        ("torch", "transformers", "peft"),
+        ("torch", "transformers"),
         layers=LAYERS,
         label_words=data.words,
         dtype=str(loaded.model.dtype).removeprefix("torch."),
@@ -73,7 +74,9 @@ class Dump:
         progress: Callable[[int], None],
     ) -> None:
         self.loaded, self.prompts, self.writer = loaded, prompts, writer
-        self.tokens_per_batch, self.progress = tokens_per_batch, progress
+        self.reader = Reader(
+            loaded.model, list(prompts.labels.values()), tokens_per_batch=tokens_per_batch, progress=progress
+        )
         self.query_ids = [prompts.query(one.fields) for one in queries]
         self.queries = [one.id for one in queries]
         self.labels = [words.index(one.label) for one in queries]
@@ -98,17 +101,13 @@ class Dump:
     def _append(self, arm: Arm, prefix: list[int]) -> None:
         asked = [prefix + ids for ids in self.query_ids]
         last = [str(self.loaded.tokenizer.decode([ids[-1]])) for ids in asked]
-        self.writer.write(arm, Asked(self.queries, asked, self.labels, self.label_tokens, last), self._read(arm, asked))
+        self.writer.write(
+            arm, Asked(self.queries, asked, self.labels, self.label_tokens, last), self._read(arm, prefix)
+        )
 
-    def _read(self, arm: Arm, asked: Sequence[Sequence[int]]) -> LastToken:
+    def _read(self, arm: Arm, prefix: list[int]) -> LastToken:
         try:
-            return last_token(
-                self.loaded.model,
-                asked,
-                list(self.prompts.labels.values()),
-                tokens_per_batch=self.tokens_per_batch,
-                progress=self.progress,
-            )
+            return self.reader.read(prefix, self.query_ids)
         except StateError as error:
             where = f"{arm.condition} of level {arm.level}, draw {arm.draw}, query {self.queries[error.prompt]}"
             raise StateError(error.prompt, error.layer, where) from None

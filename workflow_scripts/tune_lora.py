@@ -8,12 +8,13 @@ import pyarrow as pa
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.demonstrations import Draw, read_draws
 from workflow_scripts.lib.examples import read_examples
-from workflow_scripts.lib.lora import TunedAdapter, Tuning, save_adapter, tune
+from workflow_scripts.lib.lora import TunedAdapter, Tuning, adapter_config, save_adapter
 from workflow_scripts.lib.models import load_model
 from workflow_scripts.lib.progress import Progress
 from workflow_scripts.lib.prompts import Prompts, Template
 from workflow_scripts.lib.provenance import digest, origin
 from workflow_scripts.lib.tables import whole, write_table
+from workflow_scripts.lib.tuning import Case, tune
 
 
 def tune_lora(
@@ -28,6 +29,8 @@ def tune_lora(
     learning_rate: float,
     steps: int,
     max_grad_norm: float,
+    tokens_per_batch: int,
+    adapters_at_once: int,
     seed: int,
     adapters: Path,
 ) -> None:
@@ -43,23 +46,22 @@ def tune_lora(
         target_modules: "attention" (peft's choice for the architecture), "all-linear", or module names.
         learning_rate: Of AdamW, constant.
         steps: Optimiser steps, each on all demonstrations of the draw.
-        max_grad_norm: Gradients are clipped to this norm.
+        max_grad_norm: Gradients are clipped to this norm, each adapter's by its own.
+        tokens_per_batch: Examples run together up to this many tokens.
+        adapters_at_once: Adapters that are held in memory and tuned side by side.
         seed: Seed of the study.
         adapters: Folder to write.
     """
     draws, words = read_draws(demonstrations), read_examples(examples).words
     loaded = load_model(model)
     prompts = Prompts(loaded.tokenizer, template, words)
-    tuning = Tuning(r, alpha, target_modules, learning_rate, steps, max_grad_norm)
-    rows = []
-    with whole(adapters) as folder, Progress("adapters", len(draws)) as progress:
-        for draw in draws:
-            shown = draw.as_demonstrations()
-            adapter_seed = int(digest([seed, draw.draw]), 16) % 2**32
-            adapter = tune(loaded.model, prompts.tuning_examples(shown), tuning, adapter_seed)
-            save_adapter(adapter, tuning, loaded.model, folder / draw.level / str(draw.draw))
-            rows.append(_row(draw, adapter, prompts, adapter_seed))
-            progress.advance(note=f"loss {adapter.losses[0]:.3f} to {adapter.losses[-1]:.3f}")
+    tuning = Tuning(r, alpha, target_modules, learning_rate, steps, max_grad_norm, tokens_per_batch, adapters_at_once)
+    cases = [_case(draw, prompts, seed) for draw in draws]
+    config, rows = adapter_config(loaded.model, tuning), []
+    with whole(adapters) as folder, Progress("steps", len(draws) * steps) as progress:
+        for draw, case, adapter in zip(draws, cases, tune(loaded.model, cases, tuning, progress.advance), strict=True):
+            save_adapter(adapter, config, folder / draw.level / str(draw.draw))
+            rows.append(_row(draw, case, adapter, prompts))
         made = origin("tune_lora", ("torch", "transformers", "peft"), tuning=vars(tuning), template=template, seed=seed)
         write_table(pa.Table.from_pylist(rows, schema=COLUMNS), folder / "tuning.parquet", made)
 
@@ -81,16 +83,22 @@ COLUMNS = pa.schema(
 )
 
 
-def _row(draw: Draw, adapter: TunedAdapter, prompts: Prompts, seed: int) -> dict[str, Any]:
-    shown = draw.as_demonstrations()
+def _case(draw: Draw, prompts: Prompts, seed: int) -> Case:
+    """The seed leaves out factor and level, so that a draw's adapters start equal at all of them."""
+    adapter_seed = int(digest([seed, draw.draw]), 16) % 2**32
+    name = f"level {draw.level}, draw {draw.draw}"
+    return Case(name, prompts.tuning_examples(draw.as_demonstrations()), adapter_seed)
+
+
+def _row(draw: Draw, case: Case, adapter: TunedAdapter, prompts: Prompts) -> dict[str, Any]:
     return {
         "level": draw.level,
         "draw": draw.draw,
         "demo_set": draw.demo_set,
-        "demonstration_tokens": prompts.digest(shown),
-        "shots_used": len(shown),
-        "supervised_tokens": sum(len(one.label) for one in prompts.tuning_examples(shown)),
-        "seed": seed,
+        "demonstration_tokens": prompts.digest(draw.as_demonstrations()),
+        "shots_used": len(case.examples),
+        "supervised_tokens": case.supervised_tokens,
+        "seed": case.seed,
         "losses": adapter.losses,
         "norm_a": adapter.norm("lora_A"),
         "norm_b": adapter.norm("lora_B"),

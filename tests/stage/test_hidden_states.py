@@ -1,67 +1,181 @@
 import pytest
 import torch
+import transformers
 
-from workflow_scripts.lib.hidden_states import StateError, batches, check_states, last_token
-from workflow_scripts.lib.lora import Tuning, save_adapter, tune, with_adapter
-from workflow_scripts.lib.prompts import TuningExample
+from tests import reference
+from tests.stage.test_lora import TUNING, saved
+from workflow_scripts.lib import hidden_states
+from workflow_scripts.lib.adapters import with_adapter
+from workflow_scripts.lib.hidden_states import Reader, StateError, check_states
+from workflow_scripts.lib.models import random_model
+from workflow_scripts.lib.token_batches import batches
 
 pytestmark = pytest.mark.stage
 LENGTHS = (3, 17, 5, 9, 31, 4, 4, 12)
 LABELS = [[50], [60, 61], [60, 62, 63]]
+ROTARY = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": None,
+    # The usual 0.02 leaves so little to attention that a wrong prefix would not show.
+    "initializer_range": 0.3,
+}
+OTHER = {key: value for key, value in ROTARY.items() if key != "num_key_value_heads"}
+GPT2 = {"vocab_size": 300, "n_embd": 32, "n_layer": 3, "n_head": 4, "initializer_range": 0.3}
+SHARING = {
+    "llama": transformers.LlamaConfig(**ROTARY),
+    "mistral": transformers.MistralConfig(**ROTARY, sliding_window=4096),
+    "qwen2": transformers.Qwen2Config(**ROTARY),
+    "qwen3": transformers.Qwen3Config(**ROTARY, head_dim=8),
+    "gpt2": transformers.GPT2Config(**GPT2, bos_token_id=1, eos_token_id=2),
+    "neox": transformers.GPTNeoXConfig(**OTHER),
+    "opt": transformers.OPTConfig(
+        **{**OTHER, "pad_token_id": 0}, ffn_dim=64, word_embed_proj_dim=32, init_std=0.3, do_layer_norm_before=True
+    ),
+    "gptj": transformers.GPTJConfig(**GPT2, rotary_dim=4, bos_token_id=1, eos_token_id=2),
+    "bloom": transformers.BloomConfig(
+        vocab_size=300, hidden_size=32, n_layer=3, n_head=4, initializer_range=0.3, bos_token_id=1, eos_token_id=2
+    ),
+    "gemma": transformers.GemmaConfig(**ROTARY, head_dim=8),
+    "gemma2": transformers.Gemma2Config(**ROTARY, head_dim=8, final_logit_softcapping=3.0),
+}
+WHOLE = {
+    "a window": (transformers.MistralConfig(**ROTARY, sliding_window=20), "exceed the window"),
+    "windows in some layers": (transformers.Gemma2Config(**ROTARY, head_dim=8, sliding_window=20), "exceed the window"),
+    "a state space": (
+        transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=3, initializer_range=0.3),
+        "MambaForCausalLM has no keys",
+    ),
+}
 
 
-@pytest.fixture(scope="module")
-def prompts():
-    draw = torch.Generator().manual_seed(0)
-    return [torch.randint(5, 300, (n,), generator=draw).tolist() for n in LENGTHS]
+def random_ids(*lengths):
+    draw = torch.Generator().manual_seed(sum(lengths))
+    return [torch.randint(5, 300, (n,), generator=draw).tolist() for n in lengths]
 
 
-def alone(model, ids):
-    """One prompt, no padding, as transformers itself gives it."""
-    with torch.inference_mode():
-        output = model(torch.tensor([ids]), output_hidden_states=True)
-    return torch.stack([layer[0, -1] for layer in output.hidden_states]), output.logits[0].log_softmax(-1)
+def close(states, expected):
+    """Within 1e-5 of each layer's norm."""
+    return ((states - expected).norm(dim=-1) <= 1e-5 * expected.norm(dim=-1)).all()
 
 
-@pytest.mark.parametrize("budget", [1, 40, 10_000])
-def test_states_equal_those_of_each_prompt_alone(tiny_model, prompts, budget):
-    read = last_token(tiny_model, prompts, LABELS, tokens_per_batch=budget)
-    for i, ids in enumerate(prompts):
-        states, log_probs = alone(tiny_model, ids)
-        assert torch.allclose(read.states[i], states, rtol=1e-5, atol=1e-5 * states.abs().max())
+def assert_equal_to_each_prompt_alone(model, prefix, queries, read):
+    for i, ids in enumerate(queries):
+        states, log_probs = reference.alone(model, prefix + ids)
+        assert close(read.states[i], states)
         assert read.top_token[i] == log_probs[-1].argmax()
+        for j, label in enumerate(LABELS):
+            expected = reference.label_log_prob(model, prefix + ids, label)
+            assert read.label_log_probs[i, j].item() == pytest.approx(expected, rel=1e-5, abs=1e-4)
+
+
+@pytest.fixture(scope="module", params=SHARING)
+def sharing_model(request):
+    return random_model(SHARING[request.param], seed=0).eval()
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 23])
+def test_states_equal_those_of_each_prompt_alone(sharing_model, before, capsys):
+    (prefix,), queries = random_ids(before), random_ids(*LENGTHS)
+    for budget in (1, 40, 10_000):
+        read = Reader(sharing_model, LABELS, tokens_per_batch=budget).read(prefix, queries)
+        assert_equal_to_each_prompt_alone(sharing_model, prefix, queries, read)
+    assert "whole prompts" not in capsys.readouterr().err
+
+
+def test_the_prefix_is_seen_and_left_as_it_was(sharing_model):
+    prefix, other, *queries = random_ids(23, 23, *LENGTHS)
+    reader = Reader(sharing_model, LABELS, tokens_per_batch=40)
+    read, differs, again = (reader.read(one, queries) for one in (prefix, other, prefix))
+    assert torch.equal(read.states, again.states)
+    assert torch.equal(read.label_log_probs, again.label_log_probs)
+    assert not close(read.states[:, 1:], differs.states[:, 1:])
+
+
+def test_the_order_of_queries_changes_nothing(sharing_model):
+    prefix, *queries = random_ids(23, *LENGTHS)
+    reader = Reader(sharing_model, LABELS, tokens_per_batch=40)
+    read, turned = reader.read(prefix, queries), reader.read(prefix, queries[::-1])
+    assert close(turned.states.flip(0), read.states)
+    assert torch.equal(turned.top_token.flip(0), read.top_token)
+
+
+def test_attention_is_folded_where_it_can_be_exchanged():
+    found = {name: Reader(random_model(SHARING[name], 0).eval(), LABELS, tokens_per_batch=1).ways for name in SHARING}
+    assert {name for name, ways in found.items() if not ways.folding} == {"gptj", "bloom"}
+    assert all(ways.hooks and ways.sharing for ways in found.values())
+
+
+def test_layer_0_is_the_embedding_and_the_last_is_normed(tiny_model):
+    prefix, *queries = random_ids(23, *LENGTHS)
+    read = Reader(tiny_model, LABELS, tokens_per_batch=100).read(prefix, queries)
+    with torch.inference_mode():
+        logits = tiny_model.get_output_embeddings()(read.states[:, -1])
+    assert torch.equal(logits.argmax(-1), read.top_token)
     assert read.states.shape == (len(LENGTHS), tiny_model.config.num_hidden_layers + 1, 32)
 
 
-def test_layer_0_is_the_embedding_and_the_last_is_normed(tiny_model, prompts):
-    read = last_token(tiny_model, prompts, LABELS, tokens_per_batch=100)
-    head = tiny_model.get_output_embeddings()
-    with torch.inference_mode():
-        logits = head(read.states[:, -1])
-    assert torch.equal(logits.argmax(-1), read.top_token)
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_prompts_where_a_prefix_cannot_be_shared(kind, capsys):
+    config, said = WHOLE[kind]
+    model = random_model(config, seed=0).eval()
+    prefix, *queries = random_ids(23, *LENGTHS)
+    reader = Reader(model, LABELS, tokens_per_batch=100)
+    reader.read(prefix, queries)
+    assert_equal_to_each_prompt_alone(model, prefix, queries, reader.read(prefix, queries))
+    assert capsys.readouterr().err.count(said) == 1
 
 
-def test_a_label_of_several_tokens_scores_their_sum(tiny_model, prompts):
-    read = last_token(tiny_model, prompts, LABELS, tokens_per_batch=100)
-    for i, ids in enumerate(prompts):
-        for j, label in enumerate(LABELS):
-            _, log_probs = alone(tiny_model, [*ids, *label])
-            expected = sum(log_probs[len(ids) - 1 + at, token] for at, token in enumerate(label))
-            assert read.label_log_probs[i, j].item() == pytest.approx(expected.item(), abs=1e-4)
+def test_a_window_that_no_prompt_exceeds_shares_the_prefix(monkeypatch):
+    model = random_model(WHOLE["a window"][0], seed=0).eval()
+    prefix, *queries = random_ids(9, 3, 9)
+    monkeypatch.setattr(hidden_states, "log", pytest.fail)
+    read = Reader(model, LABELS, tokens_per_batch=100).read(prefix, queries)
+    assert_equal_to_each_prompt_alone(model, prefix, queries, read)
 
 
-def test_states_through_an_adapter_equal_those_of_each_prompt_alone(tiny_model, prompts, tmp_path):
-    tuning = Tuning(4, 8, "all-linear", 1e-2, 5, 1.0)
-    examples = [TuningExample([1, 20, 30], [50])]
-    save_adapter(tune(tiny_model, examples, tuning, 0), tuning, tiny_model, tmp_path / "a")
-    anchor = last_token(tiny_model, prompts, LABELS, tokens_per_batch=100)
-    with with_adapter(tiny_model, tmp_path / "a"):
-        read = last_token(tiny_model, prompts, LABELS, tokens_per_batch=100)
-        expected = torch.stack([alone(tiny_model, ids)[0] for ids in prompts])
-    assert torch.allclose(read.states, expected, rtol=1e-5, atol=1e-5 * expected.abs().max())
+def test_states_through_an_adapter_equal_those_of_each_prompt_alone(tiny_model, tmp_path):
+    folder = saved(tiny_model, tmp_path / "a", TUNING)
+    prefix, *queries = random_ids(2, *LENGTHS)
+    reader = Reader(tiny_model, LABELS, tokens_per_batch=100)
+    anchor = reader.read(prefix, queries)
+    with with_adapter(tiny_model, folder):
+        read = reader.read(prefix, queries)
+        assert_equal_to_each_prompt_alone(tiny_model, prefix, queries, read)
     moved = (read.states - anchor.states).norm(dim=-1)
     assert (moved[:, 0] == 0).all()  # no adapter stands before the first block
     assert (moved[:, 1:] > 0).all()
+    assert torch.equal(reader.read(prefix, queries).states, anchor.states)
+
+
+def test_too_little_memory_halves_the_batches_and_says_so(tiny_model, capsys, monkeypatch):
+    prefix, *queries = random_ids(23, *LENGTHS)
+    reader = Reader(tiny_model, LABELS, tokens_per_batch=200)
+    expected = reader.read(prefix, queries)
+
+    def rows_that_fit(limit):
+        def forward(model, ways, past, batch):
+            if len(batch) > limit:
+                raise torch.OutOfMemoryError
+            return whole(model, ways, past, batch)
+
+        return forward
+
+    whole = hidden_states.last_states
+    monkeypatch.setattr(hidden_states, "last_states", rows_that_fit(2))
+    assert close(reader.read(prefix, queries).states, expected.states)
+    assert reader.tokens_per_batch < 200
+    assert "out of memory: 100 tokens a batch from here" in capsys.readouterr().err
+    monkeypatch.setattr(hidden_states, "last_states", rows_that_fit(0))
+    with pytest.raises(torch.OutOfMemoryError):
+        reader.read(prefix, queries)
 
 
 def test_batches_keep_every_prompt_once_within_the_budget():

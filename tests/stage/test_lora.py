@@ -1,24 +1,30 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model, get_peft_model_state_dict
+from transformers import OPTConfig
 
-from workflow_scripts.lib.lora import (
-    IGNORED,
-    TunedAdapter,
-    Tuning,
-    TuningError,
-    right_padded,
-    save_adapter,
-    tune,
-    with_adapter,
-)
+from tests import reference
+from workflow_scripts.lib.adapters import AdapterError, with_adapter
+from workflow_scripts.lib.lora import TunedAdapter, Tuning, TuningError, adapter_config, fresh_weights, save_adapter
+from workflow_scripts.lib.models import random_model
 from workflow_scripts.lib.prompts import TuningExample
+from workflow_scripts.lib.tuning import Case, batched, tune
 
 pytestmark = pytest.mark.stage
 EXAMPLES = [TuningExample([1, 20, 30, 40], [50]), TuningExample([1, 21, 31, 41, 51, 61], [70, 71])]
-TUNING = Tuning(r=4, alpha=8, target_modules="all-linear", learning_rate=5e-3, steps=10, max_grad_norm=1.0)
+TUNING = Tuning(
+    r=4,
+    alpha=8,
+    target_modules="all-linear",
+    learning_rate=5e-3,
+    steps=10,
+    max_grad_norm=1.0,
+    tokens_per_batch=64,
+    adapters_at_once=8,
+)
 PROMPT = torch.tensor([[1, 20, 30, 40]])
 
 
@@ -27,63 +33,172 @@ def logits(model):
         return model(PROMPT).logits
 
 
-def test_only_label_tokens_are_supervised():
-    targets = right_padded(EXAMPLES)["targets"]
-    assert (targets != IGNORED).sum() == 3
-    assert targets[targets != IGNORED].tolist() == [50, 70, 71]
-    with pytest.raises(TuningError, match="no token is supervised"):
-        right_padded([TuningExample([1, 2], [])])
+def random_cases(counts=(1, 2, 3, 8)):
+    """Different numbers of examples, of different lengths, with labels of one or two tokens."""
+    draw = torch.Generator().manual_seed(0)
+    ids = lambda low, high: torch.randint(5, 300, (int(torch.randint(low, high, (), generator=draw)),), generator=draw)  # noqa: E731
+    examples = lambda count: [TuningExample(ids(3, 30).tolist(), ids(1, 3).tolist()) for _ in range(count)]  # noqa: E731
+    return [Case(f"level {count}, draw 0", examples(count), seed) for seed, count in enumerate(counts)]
+
+
+def tuned(model, tuning=TUNING, seed=0):
+    (adapter,) = tune(model, [Case("level a, draw 0", EXAMPLES, seed)], tuning)
+    return adapter
+
+
+def saved(model, folder, tuning=TUNING, seed=0):
+    save_adapter(tuned(model, tuning, seed), adapter_config(model, tuning), folder)
+    return folder
+
+
+@pytest.fixture
+def double_model(tiny_model):
+    yield tiny_model.double()
+    tiny_model.float()
+
+
+@pytest.mark.parametrize("limit", [1e-2, 1e9], ids=["clipped", "not clipped"])
+@pytest.mark.parametrize("targets", ["attention", "all-linear"])
+def test_adapters_side_by_side_equal_peft_and_a_plain_loop_in_float64(double_model, targets, limit):
+    tuning = replace(TUNING, target_modules=targets, max_grad_norm=limit)
+    cases = random_cases()
+    for case, adapter in zip(cases, tune(double_model, cases, tuning), strict=True):
+        weights, losses = reference.tuned(double_model, case.examples, tuning, case.seed)
+        assert weights.keys() == adapter.weights.keys()
+        assert all((adapter.weights[name] - w).abs().max() < 1e-10 for name, w in weights.items())
+        assert adapter.losses == pytest.approx(losses, abs=1e-10)
+
+
+def test_adapters_side_by_side_equal_peft_and_a_plain_loop_in_float32(tiny_model):
+    cases = random_cases()
+    for case, adapter in zip(cases, tune(tiny_model, cases, TUNING), strict=True):
+        weights, losses = reference.tuned(tiny_model, case.examples, TUNING, case.seed)
+        for name, expected in weights.items():
+            assert (adapter.weights[name] - expected).abs().max() < 1e-4 * expected.abs().max()
+        assert adapter.losses == pytest.approx(losses, rel=1e-4)
+
+
+def test_memory_bounds_change_no_adapter(double_model):
+    cases = random_cases()
+    one, other = (
+        list(tune(double_model, cases, replace(TUNING, tokens_per_batch=tokens, adapters_at_once=adapters)))
+        for tokens, adapters in ((10_000, 8), (1, 3))
+    )
+    for a, b in zip(one, other, strict=True):
+        assert all((a.weights[name] - b.weights[name]).abs().max() < 1e-10 for name in a.weights)
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`", "ignore:fan_in_fan_out is set to True")
+def test_named_modules_down_to_the_lm_head_can_be_tuned(double_model):
+    head = "lm_head"
+    tuning = replace(TUNING, target_modules=[head, "c_attn" if hasattr(double_model, "transformer") else "o_proj"])
+    (case,) = random_cases((3,))
+    (adapter,) = tune(double_model, [case], tuning)
+    weights, _ = reference.tuned(double_model, case.examples, tuning, case.seed)
+    assert any(head in name for name in weights)
+    assert all((adapter.weights[name] - w).abs().max() < 1e-10 for name, w in weights.items())
+
+
+def test_batches_that_a_model_flattens_keep_their_adapters():
+    """OPT's feed-forward layers see [row x token, d_model]."""
+    config = OPTConfig(
+        vocab_size=300, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4, word_embed_proj_dim=32
+    )
+    model = random_model(config, seed=0).double().eval()
+    tuning, cases = replace(TUNING, target_modules=["fc1", "fc2"]), random_cases((2, 3))
+    for case, adapter in zip(cases, tune(model, cases, tuning), strict=True):
+        weights, _ = reference.tuned(model, case.examples, tuning, case.seed)
+        assert all((adapter.weights[name] - w).abs().max() < 1e-10 for name, w in weights.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_adapters_start_as_peft_starts_them(tiny_model, dtype):
+    seeds, model = [3, 0, 2**31], tiny_model.to(dtype)
+    for seed, fresh in zip(seeds, fresh_weights(model, TUNING, seeds), strict=True):
+        torch.manual_seed(seed)
+        wrapped = get_peft_model(model, TUNING.lora_config())
+        expected = get_peft_model_state_dict(wrapped)
+        assert list(fresh) == list(expected)
+        assert all(torch.equal(fresh[name], expected[name]) for name in fresh)
+        wrapped.unload()
+    tiny_model.float().requires_grad_(True)
+
+
+def test_only_label_tokens_are_supervised(tiny_model):
+    (batch,) = batched(tiny_model, [Case("a", EXAMPLES, 0)], 100)
+    assert batch.targets.tolist() == [50, 70, 71]
+    assert batch.ids[batch.rows, batch.columns].tolist() == [40, 61, 70]
+    assert batch.weights.sum().item() == pytest.approx(1)
+    with pytest.raises(TuningError, match="level a, draw 3: no token is supervised"):
+        list(tune(tiny_model, [Case("level a, draw 3", [TuningExample([1, 2], [])], 0)], TUNING))
+
+
+def test_rows_of_about_the_same_length_share_a_batch(tiny_model):
+    cases = random_cases((16, 1, 4))
+    made = batched(tiny_model, cases, 100)
+    assert sum(len(batch.ids) for batch in made) == 21
+    assert all(batch.ids.numel() <= 100 for batch in made)
+    shortest = [batch.columns.min() for batch in made]
+    assert shortest == sorted(shortest)
 
 
 def test_tuning_moves_the_adapter_and_leaves_the_base(tiny_model):
     before = {name: p.clone() for name, p in tiny_model.named_parameters()}
-    adapter = tune(tiny_model, EXAMPLES, TUNING, seed=0)
+    hooks = [len(module._forward_hooks) for module in tiny_model.modules()]  # transformers leaves some of its own
+    adapter = tuned(tiny_model)
     assert adapter.moved
     assert adapter.losses[-1] < adapter.losses[0]
     assert len(adapter.losses) == TUNING.steps + 1
     assert dict(tiny_model.named_parameters()).keys() == before.keys()
     assert all(torch.equal(p, before[name]) for name, p in tiny_model.named_parameters())
+    assert all(p.requires_grad and p.grad is None for p in tiny_model.parameters())
+    assert [len(module._forward_hooks) for module in tiny_model.modules()] == hooks
 
 
 def test_equal_seeds_give_equal_adapters(tiny_model):
-    one, same, other = (tune(tiny_model, EXAMPLES, TUNING, seed).weights for seed in (0, 0, 1))
+    one, same, other = (tuned(tiny_model, seed=seed).weights for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_hand_written_loop_gives_the_same_loss(tiny_model):
-    (first, *_) = tune(tiny_model, EXAMPLES, TUNING, seed=0).losses
-    rows = [(one.prompt + one.label, len(one.prompt)) for one in EXAMPLES]
-    with torch.inference_mode():
-        nll = [
-            -tiny_model(torch.tensor([ids])).logits[0].log_softmax(-1)[at - 1, ids[at]]
-            for ids, start in rows
-            for at in range(start, len(ids))
-        ]
-    assert first == pytest.approx(sum(nll).item() / len(nll), rel=1e-5)
-
-
-def test_adapters_load_with_peft_and_unload_without_a_trace(tiny_model, tmp_path):
-    adapter = tune(tiny_model, EXAMPLES, TUNING, seed=0)
-    save_adapter(adapter, TUNING, tiny_model, tmp_path / "a")
-    before = logits(tiny_model)
-    with with_adapter(tiny_model, tmp_path / "a"):
-        tuned = logits(tiny_model)
-    assert not torch.equal(tuned, before)
-    assert torch.equal(logits(tiny_model), before)
-    loaded = PeftModel.from_pretrained(tiny_model, tmp_path / "a").eval()
-    assert torch.equal(logits(loaded), tuned)
-    with loaded.disable_adapter():
-        assert torch.equal(logits(loaded), before)
-    loaded.unload()
+@pytest.mark.parametrize("targets", ["attention", "all-linear"])
+def test_adapters_give_what_peft_gives_and_leave_no_trace(tiny_model, tmp_path, targets):
+    tuning = replace(TUNING, target_modules=targets)
+    folders = [saved(tiny_model, tmp_path / str(seed), tuning, seed) for seed in (0, 1)]
+    before, seen = logits(tiny_model), []
+    for folder in folders:
+        with with_adapter(tiny_model, folder):
+            seen.append(logits(tiny_model))
+        assert torch.equal(logits(tiny_model), before)
+    assert not torch.equal(seen[0], seen[1])
+    for folder, tuned_logits in zip(folders, seen, strict=True):
+        loaded = PeftModel.from_pretrained(tiny_model, folder).eval()
+        assert torch.equal(logits(loaded), tuned_logits)
+        with loaded.disable_adapter():
+            assert torch.equal(logits(loaded), before)
+        loaded.unload()
 
 
 def test_saved_adapters_are_equal_byte_by_byte_and_name_no_path(tiny_model, tmp_path):
     for name in ("a", "b"):
-        save_adapter(tune(tiny_model, EXAMPLES, TUNING, seed=0), TUNING, tiny_model, tmp_path / name)
+        saved(tiny_model, tmp_path / name)
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     assert json.loads((tmp_path / "a/adapter_config.json").read_text())["base_model_name_or_path"] is None
+
+
+def test_adapters_that_do_not_fit_are_refused(tiny_model, tmp_path):
+    with pytest.raises(AdapterError, match="no adapter that can be read"), with_adapter(tiny_model, tmp_path):
+        pass
+    folder = saved(tiny_model, tmp_path / "a")
+    config = folder / "adapter_config.json"
+    for key, value in (("use_dora", True), ("rank_pattern", {"x": 2})):
+        config.write_text(json.dumps({**json.loads(adapter_config(tiny_model, TUNING)), key: value}))
+        with pytest.raises(AdapterError, match="not plain LoRA"), with_adapter(tiny_model, folder):
+            pass
+    config.write_text(adapter_config(tiny_model, TUNING))
+    with pytest.raises(AdapterError, match="fits this model"), with_adapter(torch.nn.Linear(2, 2), folder):
+        pass
 
 
 def test_an_adapter_that_did_not_move_is_told():
@@ -93,8 +208,13 @@ def test_an_adapter_that_did_not_move_is_told():
     assert TunedAdapter(still, [1.0]).norm("lora_A") == 2.0
 
 
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
 def test_what_cannot_be_tuned_says_why(tiny_model):
     with pytest.raises(TuningError, match=r"tune_lora.target_modules.*nowhere"):
-        tune(tiny_model, EXAMPLES, Tuning(4, 8, ["nowhere"], 1e-3, 1, 1.0), seed=0)
-    with pytest.raises(TuningError, match=r"lower tune_lora.learning_rate"):
-        tune(tiny_model, EXAMPLES, Tuning(4, 8, "all-linear", 1e30, 5, 1e30), seed=0)
+        tuned(tiny_model, replace(TUNING, target_modules=["nowhere"]))
+    with pytest.raises(TuningError, match=r"target_modules.*only linear modules"):
+        tuned(tiny_model, replace(TUNING, target_modules=["wte", "embed_tokens"]))
+    with pytest.raises(
+        TuningError, match=r"level a, draw 0: the loss is nan at step \d; lower tune_lora.learning_rate"
+    ):
+        tuned(tiny_model, replace(TUNING, learning_rate=1e30, max_grad_norm=1e30))

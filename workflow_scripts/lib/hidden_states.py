@@ -1,19 +1,21 @@
 """States of every layer at the last prompt token, and what the model would answer there.
 
-Layer convention, as transformers' `hidden_states`: 0 = embeddings, 1..L = block outputs, L after the final norm.
+A prompt is a prefix and a query. The prefix is encoded once, all queries run on it, and of every layer only the last
+position is kept. Where an architecture forbids that, whole prompts run through the same code.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-LAYERS = "0 = embeddings, 1..L = block outputs, L after the final norm"
+from workflow_scripts.lib.forward import Ids, Ways, found_ways, label_log_prob, last_states
+from workflow_scripts.lib.progress import log
+from workflow_scripts.lib.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.token_batches import by_length, fitting
 
 
 class StateError(RuntimeError):
@@ -33,42 +35,79 @@ class LastToken:
     top_token: Int[Tensor, " prompt"]
 
 
-def last_token(
-    model: PreTrainedModel,
-    prompts: Sequence[Sequence[int]],
-    labels: Sequence[Sequence[int]],
-    *,
-    tokens_per_batch: int,
-    progress: Callable[[int], None] = lambda done: None,
-) -> LastToken:
-    """Run every prompt and read its last token.
+class Reader:
+    """Reads the last token of prompts on one model.
 
-    A label's log-probability is the sum over its tokens given the prompt. Batches hold prompts of about the same
-    length and at most `tokens_per_batch` tokens (or one prompt). `progress` is told how many prompts a batch held.
-    Raises StateError for a state that is not finite or is all zero.
+    What the model allows is found once, on a short prompt, against transformers' own `output_hidden_states`. An
+    adapter may be put into the model, or taken out, between two reads.
     """
-    rows: list[LastToken] = []
-    order: list[int] = []
-    for batch in batches([len(ids) for ids in prompts], tokens_per_batch):
-        rows.append(_one_batch(model, [prompts[i] for i in batch], labels))
-        order += batch
-        progress(len(batch))
-    back = torch.tensor(order).argsort()
-    read = LastToken(*(torch.cat([getattr(row, name) for row in rows])[back] for name in LastToken.__annotations__))
-    check_states(read.states)
-    return read
 
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        labels: Sequence[Ids],
+        *,
+        tokens_per_batch: int,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        """`progress` is told how many prompts a batch held."""
+        self.model, self.labels, self.progress = model, labels, progress
+        self.ways = found_ways(model)
+        self.tokens_per_batch = tokens_per_batch if self.ways.batching else 1
+        self.told = False
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices by rising length, cut so that rows x longest stays within `budget` tokens."""
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[i] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
+    def read(self, prefix: Ids, queries: Sequence[Ids]) -> LastToken:
+        """Read the last token of `prefix` + each query.
+
+        A label's log-probability is the sum over its tokens given the prompt. Batches hold queries of about the same
+        length and at most `tokens_per_batch` tokens (or one query); where memory does not hold them, the budget is
+        halved for good. Raises StateError for a state that is not finite or is all zero.
+        """
+        past, queries = self._split(prefix, queries)
+        waiting = by_length([len(ids) for ids in queries])
+        back = torch.tensor(waiting).argsort()
+        rows: list[LastToken] = []
+        while waiting:
+            batch = waiting[: fitting([len(queries[i]) for i in waiting], self.tokens_per_batch)]
+            row = self._attempt(past, [queries[i] for i in batch])
+            if row is None:
+                self._halve()
+                continue
+            rows.append(row)
+            waiting = waiting[len(batch) :]
+            self.progress(len(batch))
+        read = LastToken(*(torch.cat([getattr(row, name) for row in rows])[back] for name in LastToken.__annotations__))
+        check_states(read.states)
+        return read
+
+    def _split(self, prefix: Ids, queries: Sequence[Ids]) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
+        """The frozen prefix and what runs on it; without a prefix, or where it cannot be shared, whole prompts."""
+        longest = len(prefix) + max(map(len, queries)) + max(map(len, self.labels), default=1) - 1
+        if prefix and self.ways.sharing:
+            past = encoded(self.model, prefix, longest)
+            if past is not None:
+                return past, queries
+            self._tell(f"whole prompts: {longest} tokens exceed the window that the model attends to")
+        return None, [[*prefix, *ids] for ids in queries]
+
+    def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids]) -> LastToken | None:
+        """None where memory does not hold the batch; a single query that does not fit is an error."""
+        try:
+            return _one_batch(self.model, self.ways, past, queries, self.labels)
+        except torch.OutOfMemoryError:
+            if len(queries) == 1:
+                raise
+            return None
+
+    def _halve(self) -> None:
+        torch.cuda.empty_cache()
+        self.tokens_per_batch = max(1, self.tokens_per_batch // 2)
+        log(f"out of memory: {self.tokens_per_batch} tokens a batch from here (dump_hidden_states.tokens_per_batch)")
+
+    def _tell(self, line: str) -> None:
+        if not self.told:
+            log(line)
+        self.told = True
 
 
 def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:
@@ -80,36 +119,13 @@ def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:
 
 
 @torch.inference_mode()
-def _one_batch(model: PreTrainedModel, prompts: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> LastToken:
-    output = model(**left_padded(model, prompts), output_hidden_states=True, use_cache=False, logits_to_keep=1)
-    states = torch.stack([layer[:, -1] for layer in output.hidden_states], dim=1)
-    log_probs = output.logits[:, -1].float().log_softmax(-1)
+def _one_batch(
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], labels: Sequence[Ids]
+) -> LastToken:
+    states, logits = last_states(model, ways, past, queries)
+    log_probs = logits.float().log_softmax(-1)
     scores = [
-        log_probs[:, label[0]] if len(label) == 1 else _continued_log_prob(model, prompts, label) for label in labels
+        log_probs[:, label[0]] if len(label) == 1 else label_log_prob(model, ways, past, queries, label)
+        for label in labels
     ]
     return LastToken(states.float().cpu(), torch.stack(scores, dim=1).cpu(), log_probs.argmax(-1).cpu())
-
-
-def _continued_log_prob(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], label: Sequence[int]
-) -> Float[Tensor, " prompt"]:
-    continued = [[*ids, *label[:-1]] for ids in prompts]
-    output = model(**left_padded(model, continued), use_cache=False, logits_to_keep=len(label))
-    log_probs = output.logits[:, -len(label) :].float().log_softmax(-1)
-    target = torch.tensor(label, device=log_probs.device).view(1, -1, 1).expand(len(prompts), -1, 1)
-    return log_probs.gather(-1, target).squeeze(-1).sum(-1)
-
-
-def left_padded(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Model inputs with every prompt's last token in the last column.
-
-    Position ids count from each prompt's own start: without them a model with absolute positions (GPT-2) sees
-    shifted ones, while a rotary model hides the mistake.
-    """
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(one)) + list(one) for one in prompts])
-    mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts])
-    inputs = {"input_ids": ids, "attention_mask": mask}
-    if "position_ids" in signature(model.forward).parameters:
-        inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
-    return {name: tensor.to(model.device) for name, tensor in inputs.items()}

@@ -1,4 +1,4 @@
-"""Tuning one LoRA adapter on one set of demonstrations, and adapters on disk in peft's standard format."""
+"""How LoRA adapters are tuned and what tuning gives; adapters written in peft's standard format."""
 
 import json
 import math
@@ -7,19 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from workflow_scripts.lib.prompts import TuningExample
-
-IGNORED = -100
+from workflow_scripts.lib.adapters import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
 
 # peft's own affairs with transformers 6 and with GPT-2's transposed layers, which it handles itself.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -35,7 +30,7 @@ class Tuning:
     """How an adapter is tuned.
 
     `target_modules`: "attention" (peft's choice for the architecture: query and value projections), "all-linear", or
-    module names.
+    module names. `tokens_per_batch` and `adapters_at_once` bound memory and change no result but by rounding.
     """
 
     r: int
@@ -44,6 +39,8 @@ class Tuning:
     learning_rate: float
     steps: int
     max_grad_norm: float
+    tokens_per_batch: int
+    adapters_at_once: int
 
     def lora_config(self) -> LoraConfig:
         """As peft names it; no dropout, so that tuning and dump see the same network."""
@@ -73,94 +70,71 @@ class TunedAdapter:
         return self.norm("lora_B") > 0 and self.losses[-1] < self.losses[0]
 
 
-def tune(base: PreTrainedModel, examples: Sequence[TuningExample], tuning: Tuning, seed: int) -> TunedAdapter:
-    """Tune an adapter on all examples at once, AdamW without weight decay; `base` is left as it was.
+@contextmanager
+def adapted(base: PreTrainedModel, tuning: Tuning) -> Iterator[PeftModel]:
+    """`base` wrapped by peft with a fresh adapter; after the block it is as it was.
 
-    The loss is the mean negative log-likelihood of the label tokens. Equal seeds give equal adapters.
+    TuningError where the architecture lacks the target modules, or has them in another kind than linear.
     """
-    torch.manual_seed(seed)
-    model = adapted(base, tuning)
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=tuning.learning_rate, weight_decay=0.0)
-    batch = {name: t.to(base.device) for name, t in right_padded(examples).items()}
-    losses: list[float] = []
-    for _ in range(tuning.steps):
-        loss = _loss(model, batch)
-        losses.append(_finite(loss, len(losses)))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainable, tuning.max_grad_norm)
-        optimiser.step()
-        optimiser.zero_grad()
-    with torch.inference_mode():
-        losses.append(_finite(_loss(model, batch), len(losses)))
-    weights = {name: t.detach().cpu().clone() for name, t in get_peft_model_state_dict(model).items()}
-    model.unload()
-    return TunedAdapter(weights, losses)
-
-
-def adapted(base: PreTrainedModel, tuning: Tuning) -> PeftModel:
-    """`base` with a fresh adapter in it; TuningError where the architecture lacks the target modules."""
+    trained = [(p, p.requires_grad) for p in base.parameters()]
     try:
-        return get_peft_model(base, tuning.lora_config())
+        model = get_peft_model(base, tuning.lora_config())
     except ValueError as error:
         raise TuningError(f"tune_lora.target_modules: {error}; name linear modules of this architecture") from None
-
-
-def _loss(model: PeftModel, batch: dict[str, Tensor]) -> Tensor:
-    inputs = {name: t for name, t in batch.items() if name != "targets"}
-    logits = model(**inputs, use_cache=False).logits.float()
-    return cross_entropy(logits[:, :-1].flatten(0, 1), batch["targets"][:, 1:].flatten(), ignore_index=IGNORED)
-
-
-def _finite(loss: Tensor, step: int) -> float:
-    if not loss.isfinite():
-        raise TuningError(f"the loss is {loss.item()} at step {step}; lower tune_lora.learning_rate")
-    return loss.item()
-
-
-def right_padded(examples: Sequence[TuningExample]) -> dict[str, Tensor]:
-    """Token ids, mask and targets [example, token]; only label tokens are targets."""
-    longest = max(len(one.prompt) + len(one.label) for one in examples)
-    batch: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "targets": []}
-    for one in examples:
-        length = len(one.prompt) + len(one.label)
-        pad = longest - length
-        batch["input_ids"].append([*one.prompt, *one.label, *[0] * pad])
-        batch["attention_mask"].append([1] * length + [0] * pad)
-        batch["targets"].append([IGNORED] * len(one.prompt) + list(one.label) + [IGNORED] * pad)
-    tensors = {name: torch.tensor(rows) for name, rows in batch.items()}
-    if not (tensors["targets"] != IGNORED).any():
-        raise TuningError("no token is supervised: every label is empty")
-    return tensors
-
-
-@contextmanager
-def with_adapter(base: PreTrainedModel, folder: Path) -> Iterator[None]:
-    """Within the block `base` itself runs through the adapter, unmerged; after it, `base` is as it was.
-
-    Callers keep using `base`: peft's wrapper has a forward of its own that hides which inputs the model takes.
-    """
     try:
-        model = PeftModel.from_pretrained(base, folder)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise TuningError(f"{folder}: no adapter that fits this model: {error}") from None
-    try:
-        model.eval()
-        yield
+        matrices(get_peft_model_state_dict(model, save_embedding_layers=False))
+        yield model
+    except AdapterError as error:
+        raise TuningError(f"tune_lora.target_modules: {error}") from None
     finally:
         model.unload()
+        for parameter, required in trained:
+            parameter.requires_grad_(required)
 
 
-def save_adapter(adapter: TunedAdapter, tuning: Tuning, base: PreTrainedModel, folder: Path) -> None:
-    """Write adapter_config.json and adapter_model.safetensors as peft does, with nothing that differs between runs."""
+def fresh_weights(base: PreTrainedModel, tuning: Tuning, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
+    """What peft initialises an adapter to after `torch.manual_seed`, for each seed, under peft's names."""
+    first = _peft_weights(base, tuning, seeds[0])
+    drawn = [_drawn(base, first, seed) for seed in seeds]
+    # Drawing is fast and wrapping a large model is not; but what peft draws is peft's to say.
+    if all(torch.equal(first[name], drawn[0][name]) for name in first):
+        return drawn
+    return [_peft_weights(base, tuning, seed) for seed in seeds]
+
+
+def _peft_weights(base: PreTrainedModel, tuning: Tuning, seed: int) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    with adapted(base, tuning) as model:
+        return {
+            name: t.detach().cpu().clone()
+            for name, t in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+        }
+
+
+def _drawn(base: PreTrainedModel, like: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """The draws of peft in its order: two linear layers as torch makes them, then A anew; B is zero."""
+    torch.manual_seed(seed)
+    weights: dict[str, Tensor] = {}
+    for name, (a, b) in matrices(like).items():
+        first = nn.Linear(a.shape[1], a.shape[0], bias=False)
+        nn.Linear(b.shape[1], b.shape[0], bias=False)
+        nn.init.kaiming_uniform_(first.weight, a=math.sqrt(5))
+        dtype = next(base.get_submodule(name).parameters()).dtype  # peft goes through it
+        weights[f"{PREFIX}{name}{A}"] = first.weight.detach().to(dtype).to(a.dtype)
+        weights[f"{PREFIX}{name}{B}"] = torch.zeros_like(b)
+    return weights
+
+
+def adapter_config(base: PreTrainedModel, tuning: Tuning) -> str:
+    """adapter_config.json of every adapter of this base and tuning, with nothing that differs between runs."""
+    with adapted(base, tuning) as model:
+        config = model.peft_config["default"].to_dict()
+    fixed = {**config, "base_model_name_or_path": None, "inference_mode": True}
+    return json.dumps(fixed, indent=2, sort_keys=True, default=sorted) + "\n"
+
+
+def save_adapter(adapter: TunedAdapter, config: str, folder: Path) -> None:
+    """Write adapter_config.json (`config`) and adapter_model.safetensors as peft does, equal work to equal bytes."""
     folder.mkdir(parents=True)
-    config = {**_adapted_config(base, tuning), "base_model_name_or_path": None}
-    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True, default=sorted) + "\n")
-    save_file(adapter.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-
-
-def _adapted_config(base: PreTrainedModel, tuning: Tuning) -> dict[str, Any]:
-    model = adapted(base, tuning)
-    config = model.peft_config["default"].to_dict()
-    model.unload()
-    return {**config, "inference_mode": True}
+    (folder / CONFIG).write_text(config, encoding="utf-8")
+    save_file(adapter.weights, folder / WEIGHTS, metadata={"format": "pt"})

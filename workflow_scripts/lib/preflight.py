@@ -102,7 +102,8 @@ def _model(source: Model) -> CheckedModel:
 
 
 def _tunable(study: Study, model: CheckedModel) -> None:
-    adapted(empty_model(model.config), Tuning(**study.tune_lora.model_dump()))
+    with adapted(empty_model(model.config), Tuning(**study.tune_lora.model_dump())):
+        pass
 
 
 def _fits(model: CheckedModel, template: Template, data: CheckedData) -> None:

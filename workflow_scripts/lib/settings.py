@@ -83,12 +83,14 @@ class TuneLora(Strict):
     learning_rate: float = Field(gt=0)
     steps: Positive
     max_grad_norm: float = Field(gt=0)
+    tokens_per_batch: Positive = Field(description="bounds memory for activations")
+    adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")
 
 
 class DumpHiddenStates(Strict):
     """Settings of the stage of that name."""
 
-    tokens_per_batch: Positive
+    tokens_per_batch: Positive = Field(description="of queries run together; halved where memory does not hold them")
 
 
 class CompareHiddenStates(Strict):

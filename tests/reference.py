@@ -1,0 +1,48 @@
+"""The simple way to the same numbers: each prompt alone and whole, each adapter alone through peft and a plain loop."""
+
+import torch
+from peft import get_peft_model, get_peft_model_state_dict
+from torch.nn.functional import cross_entropy
+
+
+def alone(model, ids):
+    """One prompt as transformers itself gives it: states [layer, d_model], log-probabilities [token, vocabulary]."""
+    with torch.inference_mode():
+        output = model(torch.tensor([ids], device=model.device), output_hidden_states=True)
+    return torch.stack([layer[0, -1] for layer in output.hidden_states]), output.logits[0].log_softmax(-1)
+
+
+def label_log_prob(model, ids, label):
+    """Sum over the label's tokens, each given all before it."""
+    _, log_probs = alone(model, [*ids, *label])
+    return sum(log_probs[len(ids) - 1 + i, token].item() for i, token in enumerate(label))
+
+
+def tuned(base, examples, tuning, seed):
+    """An adapter tuned by peft, one example after the other in every step: its tensors and its losses."""
+    torch.manual_seed(seed)
+    model = get_peft_model(base, tuning.lora_config())
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=tuning.learning_rate, weight_decay=0.0)
+    losses = []
+    for _ in range(tuning.steps):
+        losses.append(_loss(model, examples))
+        losses[-1].backward()
+        torch.nn.utils.clip_grad_norm_(trainable, tuning.max_grad_norm)
+        optimiser.step()
+        optimiser.zero_grad()
+    losses.append(_loss(model, examples))
+    weights = {
+        name: t.detach().clone() for name, t in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
+    model.unload()
+    base.requires_grad_(True)
+    return weights, [loss.item() for loss in losses]
+
+
+def _loss(model, examples):
+    summed = []
+    for one in examples:
+        logits = model(input_ids=torch.tensor([one.prompt + one.label])).logits[0, len(one.prompt) - 1 : -1]
+        summed.append(cross_entropy(logits, torch.tensor(one.label), reduction="sum"))
+    return sum(summed) / sum(len(one.label) for one in examples)

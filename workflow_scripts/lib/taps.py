@@ -1,0 +1,72 @@
+"""Hooks that read states, or run the LM head, at chosen positions only.
+
+Layer convention, as transformers' `hidden_states`: 0 = embeddings, 1..L = block outputs, L after the final norm.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+LAYERS = "0 = embeddings, 1..L = block outputs, L after the final norm"
+
+
+def decoder_blocks(model: PreTrainedModel) -> list[nn.Module]:
+    """The blocks of the residual stream, in order; empty where there is no one list of them."""
+    count = model.config.get_text_config(decoder=True).num_hidden_layers
+    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
+    return list(lists[0]) if lists else []
+
+
+@contextmanager
+def head_at(
+    model: PreTrainedModel, rows: Int[Tensor, " position"], columns: Int[Tensor, " position"]
+) -> Iterator[None]:
+    """Within the block the LM head runs at these positions only: the model's logits are [position, vocabulary].
+
+    What the model does to logits after its head (Gemma 2 caps them) is thereby done to these too.
+    """
+
+    def chosen(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        device = args[0].device
+        return (args[0][rows.to(device), columns.to(device)],)
+
+    with _removed(model.get_output_embeddings().register_forward_pre_hook(chosen)):
+        yield
+
+
+@contextmanager
+def states_at(model: PreTrainedModel, columns: Int[Tensor, " row"]) -> Iterator[list[Tensor]]:
+    """Within the block one forward fills the list: per layer, the states [row, d_model] in these columns.
+
+    What a block is given is what the one before it put out, whatever else blocks return. What the LM head is given is
+    the last layer, after the final norm; the head runs in these columns only.
+    """
+    layers: list[Tensor] = []
+    rows = torch.arange(len(columns), device=columns.device)
+
+    def block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden = args[0] if args else kwargs["hidden_states"]
+        layers.append(hidden[rows.to(hidden.device), columns.to(hidden.device)])
+
+    def head(_: nn.Module, args: tuple[Tensor]) -> None:
+        layers.append(args[0])
+
+    with ExitStack() as stack:
+        for one in decoder_blocks(model):
+            stack.enter_context(_removed(one.register_forward_pre_hook(block, with_kwargs=True)))
+        stack.enter_context(head_at(model, rows, columns))
+        stack.enter_context(_removed(model.get_output_embeddings().register_forward_pre_hook(head)))
+        yield layers
+
+
+@contextmanager
+def _removed(hook: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        hook.remove()

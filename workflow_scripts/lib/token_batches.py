@@ -1,0 +1,35 @@
+"""Batches of token sequences: rows of about the same length within a budget of tokens, padded on the right."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def by_length(lengths: Sequence[int]) -> list[int]:
+    """Indices by rising length; equal lengths keep their order."""
+    return sorted(range(len(lengths)), key=lengths.__getitem__)
+
+
+def fitting(lengths: Sequence[int], budget: int) -> int:
+    """How many of the first sequences, given by rising length, fit in `budget` tokens when padded; at least one."""
+    count = 1
+    while count < len(lengths) and lengths[count] * (count + 1) <= budget:
+        count += 1
+    return count
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices by rising length, cut so that rows x longest stays within `budget` tokens (or one row)."""
+    waiting = by_length(lengths)
+    while waiting:
+        count = fitting([lengths[i] for i in waiting], budget)
+        yield waiting[:count]
+        waiting = waiting[count:]
+
+
+def right_padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row token"]:
+    """Token ids, zeros after each row's own. Causal attention lets no token see them, so they need no mask."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])

@@ -151,7 +151,7 @@ def test_a_setting_reruns_what_it_touches(made, change, jobs, reason):
             lambda text: text + "\nX = 1\n",
             {**CELLS, **SUMMARY, "sample_demonstrations": 0, "dump_anchor": 2},
         ),
-        ("lib/lora.py", lambda text: "# why\n" + text.replace("\n\n\n", "\n\n\n\n"), {}),
+        ("lib/adapters.py", lambda text: "# why\n" + text.replace("\n\n\n", "\n\n\n\n"), {}),
         ("tune_lora.py", lambda text: text.replace('"""Tune one', '"""Train one'), {}),
     ],
     ids=["one stage imports it", "two stages import it", "comment and layout", "docstring"],

@@ -9,7 +9,7 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 sys.path.insert(0, workflow.basedir)
 
 from rules.recipes import sealed
-from rules.start import be_alone, check_study
+from rules.start import be_alone, check_study, mend
 from workflow_scripts.lib import datasets
 from workflow_scripts.lib.settings import SettingsError, read_study
 
@@ -27,6 +27,7 @@ except SettingsError as error:
 
 onstart:
     be_alone()
+    mend()
     check_study(
         [path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_files(source)]
     )

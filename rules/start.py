@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from rules import seal
 from workflow_scripts.lib import provenance
 
@@ -25,6 +27,20 @@ def be_alone() -> None:
     except BlockingIOError:
         sys.exit("Another run is at work in this folder: wait until it has ended.")
     _held.append(file)  # closing the file would give the lock back
+
+
+def mend() -> None:
+    """Remove what DVC writes in place and a kill may have left half written; DVC writes both anew."""
+    for path in (Path(".dvc/tmp/rwlock"), Path("dvc.lock")):
+        try:
+            whole = isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+        except FileNotFoundError:
+            continue
+        except (ValueError, yaml.YAMLError):
+            whole = False
+        if not whole:
+            sys.stderr.write(f"{path} was not whole and is made anew\n")
+            path.unlink()
 
 
 def check_study(files: list[str]) -> None:

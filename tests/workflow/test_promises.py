@@ -372,8 +372,28 @@ def test_a_full_disk_leaves_nothing_corrupt(copy, tmp_path):
         assert not list(full.rglob("*.recipe"))
     finally:
         os.system(f"umount -l {full}")
-    copy.run("rm artifacts/tune_lora && mv kept artifacts/tune_lora && git checkout -q params.yaml")
+    copy.run("rm artifacts/tune_lora && mv kept artifacts/tune_lora && snakemake --cores 2")
     copy.quiet()
+
+
+def test_what_dvc_leaves_half_written_is_made_anew(copy):
+    path = copy.folder / "dvc.lock"
+    before = path.read_text()
+    path.write_text(before[: len(before) // 2] + "\n  - {")
+    (copy.folder / ".dvc/tmp/rwlock").write_text('{"read"')
+    copy.run("snakemake --cores 1")
+    copy.quiet()
+    assert path.read_text() == before
+
+
+def test_an_artifact_is_explained(made):
+    assert f"{ANCHORS}: fresh" in (told := made.run(f"make explain TARGET={ANCHORS}"))
+    assert "workflow_scripts/lib/hidden_states.py" in told
+    assert "artifacts/prepare_model/one: fresh" in told
+    made.params(dump_hidden_states__tokens_per_batch=77)
+    told = made.run(f"make explain TARGET={ANCHORS}")
+    made.run("git checkout -q params.yaml")
+    assert "tokens_per_batch was 512, is 77" in told
 
 
 # 8 Killed at any moment

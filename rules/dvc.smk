@@ -40,11 +40,13 @@ for stage in JOBS:
             f"all_{stage}"
         input:
             lambda wildcards, stage=stage: RECIPES.awaited(STAGES.outputs(stage)),
+        log:
+            f"logs/all_{stage}.log",
         localrule: True
         params:
             plan=lambda wildcards, stage=stage: STAGES.plan([stage]),
         shell:
-            "python rules/seal.py tidy {params.plan:q}"
+            "python rules/seal.py tidy {params.plan:q} 2> {log:q}"
 
 
 rule version_artifacts:
@@ -59,7 +61,7 @@ rule version_artifacts:
     params:
         plan=lambda wildcards: STAGES.plan(JOBS),
     shell:
-        "python rules/seal.py tidy {params.plan:q} && dvc commit --quiet --force 2> {log:q}"
+        "( python rules/seal.py tidy {params.plan:q} && dvc commit --quiet --force ) 2> {log:q}"
 
 
 rule dvc_yaml:
@@ -67,8 +69,10 @@ rule dvc_yaml:
         changed=lambda wildcards: [marker("dvc.yaml", difference) for difference in STAGES.outdated()],
     output:
         update("dvc.yaml"),
+    log:
+        "logs/dvc_yaml.log",
     localrule: True
     params:
         text=lambda wildcards: STAGES.dvc_yaml(),
     shell:
-        "printf %s {params.text:q} > {output:q}"
+        "printf %s {params.text:q} > {output:q} 2> {log:q}"

@@ -4,7 +4,12 @@ import shutil
 import pytest
 
 from workflow_scripts.lib import provenance
-from workflow_scripts.lib.provenance import code_digest, modules_of, origin
+from workflow_scripts.lib.provenance import code_digest, modules_of, origin, syntax_digests
+
+
+def forget():
+    for cached in (code_digest, syntax_digests, modules_of):
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -17,13 +22,11 @@ def code(tmp_path, monkeypatch):
         if module:
             path = tmp_path / "workflow_scripts" / module
             path.write_text(edit(path.read_text()))
-        code_digest.cache_clear()
-        modules_of.cache_clear()
+        forget()
         return code_digest(stage)
 
     yield digest
-    code_digest.cache_clear()
-    modules_of.cache_clear()
+    forget()
 
 
 def test_modules_are_found_through_other_modules():

@@ -147,7 +147,7 @@ def test_a_setting_reruns_what_it_touches(made, change, jobs, reason):
             {"dump_anchor": 2, "dump_hidden_states": 4, "compare_hidden_states": 4, **SUMMARY},
         ),
         (
-            "lib/lora.py",
+            "lib/adapters.py",
             lambda text: text + "\nX = 1\n",
             {**CELLS, **SUMMARY, "sample_demonstrations": 0, "dump_anchor": 2},
         ),

@@ -74,7 +74,8 @@ def test_adapters_side_by_side_equal_peft_and_a_plain_loop_in_float32(tiny_model
     for case, adapter in zip(cases, tune(tiny_model, cases, TUNING), strict=True):
         weights, losses = reference.tuned(tiny_model, case.examples, TUNING, case.seed)
         for name, expected in weights.items():
-            assert (adapter.weights[name] - expected).abs().max() < 1e-4 * expected.abs().max()
+            # By norm: where a gradient is all rounding, AdamW makes a step of it, up or down.
+            assert (adapter.weights[name] - expected).norm() < 1e-4 * expected.norm()
         assert adapter.losses == pytest.approx(losses, rel=1e-4)
 
 

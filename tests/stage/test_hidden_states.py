@@ -6,7 +6,7 @@ from tests import reference
 from tests.stage.test_lora import TUNING, saved
 from workflow_scripts.lib import hidden_states
 from workflow_scripts.lib.adapters import with_adapter
-from workflow_scripts.lib.hidden_states import Reader, StateError, check_states
+from workflow_scripts.lib.hidden_states import PromptError, Reader, StateError, check_states
 from workflow_scripts.lib.models import random_model
 from workflow_scripts.lib.token_batches import batches
 
@@ -99,6 +99,20 @@ def test_the_prefix_is_seen_and_left_as_it_was(sharing_model):
     assert not close(read.states[:, 1:], differs.states[:, 1:])
 
 
+def test_queries_alone_have_the_same_states_in_batches_of_their_own(sharing_model, monkeypatch):
+    prefix, *queries = random_ids(23, *LENGTHS)
+    reader = Reader(sharing_model, LABELS, tokens_per_batch=10_000)
+    together, sizes, whole = reader.read(prefix, queries), [], hidden_states.last_states
+
+    def forward(model, ways, past, batch):
+        sizes.append(len(batch))
+        return whole(model, ways, past, batch)
+
+    monkeypatch.setattr(hidden_states, "last_states", forward)
+    assert close(reader.read(prefix, queries, alone=True).states, together.states)
+    assert sizes == [1] * len(LENGTHS)
+
+
 def test_the_order_of_queries_changes_nothing(sharing_model):
     prefix, *queries = random_ids(23, *LENGTHS)
     reader = Reader(sharing_model, LABELS, tokens_per_batch=40)
@@ -171,10 +185,10 @@ def test_too_little_memory_halves_the_batches_and_says_so(tiny_model, capsys, mo
     whole = hidden_states.last_states
     monkeypatch.setattr(hidden_states, "last_states", rows_that_fit(2))
     assert close(reader.read(prefix, queries).states, expected.states)
-    assert reader.tokens_per_batch < 200
+    assert reader.budget.tokens < 200
     assert "out of memory: 100 tokens a batch from here" in capsys.readouterr().err
     monkeypatch.setattr(hidden_states, "last_states", rows_that_fit(0))
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(PromptError, match="memory does not hold a prompt of 26 tokens alone; use fewer shots"):
         reader.read(prefix, queries)
 
 

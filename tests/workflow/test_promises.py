@@ -393,7 +393,7 @@ def test_an_artifact_is_explained(made):
     made.params(dump_hidden_states__tokens_per_batch=77)
     told = made.run(f"make explain TARGET={ANCHORS}")
     made.run("git checkout -q params.yaml")
-    assert "tokens_per_batch was 512, is 77" in told
+    assert "tokens_per_batch was auto, is 77" in told
 
 
 # 8 Killed at any moment

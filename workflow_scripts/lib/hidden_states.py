@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from workflow_scripts.lib.budget import Budget, Tokens, gpu_memory
 from workflow_scripts.lib.forward import Ids, Ways, found_ways, label_log_prob, last_states
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.shared_prefix import FrozenPrefix, encoded
@@ -24,6 +25,16 @@ class StateError(RuntimeError):
     def __init__(self, prompt: int, layer: int, where: str = "") -> None:
         super().__init__(f"{where or f'prompt {prompt}'}: the state at layer {layer} is not finite or all zero")
         self.prompt, self.layer = prompt, layer
+
+
+class PromptError(RuntimeError):
+    """A prompt that memory does not hold, even alone."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(
+            f"memory does not hold a prompt of {tokens} tokens alone; use fewer shots, shorter texts, or for the "
+            "model another device"
+        )
 
 
 @dataclass(frozen=True)
@@ -47,31 +58,33 @@ class Reader:
         model: PreTrainedModel,
         labels: Sequence[Ids],
         *,
-        tokens_per_batch: int,
+        tokens_per_batch: Tokens,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
-        """`progress` is told how many prompts a batch held."""
+        """`progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold."""
         self.model, self.labels, self.progress = model, labels, progress
         self.ways = found_ways(model)
-        self.tokens_per_batch = tokens_per_batch if self.ways.batching else 1
+        self.budget = Budget(tokens_per_batch, gpu_memory(model)) if self.ways.batching else Budget(1, None)
         self.told = False
 
-    def read(self, prefix: Ids, queries: Sequence[Ids]) -> LastToken:
+    def read(self, prefix: Ids, queries: Sequence[Ids], *, alone: bool = False) -> LastToken:
         """Read the last token of `prefix` + each query.
 
         A label's log-probability is the sum over its tokens given the prompt. Batches hold queries of about the same
-        length and at most `tokens_per_batch` tokens (or one query); where memory does not hold them, the budget is
-        halved for good. Raises StateError for a state that is not finite or is all zero.
+        length within the budget of tokens (or one query); where memory does not hold them, the budget is halved for
+        good. With `alone` every query has a batch of its own. Raises StateError for a state that is not finite or is
+        all zero, PromptError for a prompt that memory does not hold.
         """
         past, queries = self._split(prefix, queries)
         waiting = by_length([len(ids) for ids in queries])
         back = torch.tensor(waiting).argsort()
         rows: list[LastToken] = []
         while waiting:
-            batch = waiting[: fitting([len(queries[i]) for i in waiting], self.tokens_per_batch)]
+            lengths = [len(queries[i]) for i in waiting]
+            batch = waiting[: 1 if alone else fitting(lengths, self.budget.tokens)]
             row = self._attempt(past, [queries[i] for i in batch])
             if row is None:
-                self._halve()
+                self.budget.halve()
                 continue
             rows.append(row)
             waiting = waiting[len(batch) :]
@@ -93,16 +106,12 @@ class Reader:
     def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids]) -> LastToken | None:
         """None where memory does not hold the batch; a single query that does not fit is an error."""
         try:
-            return _one_batch(self.model, self.ways, past, queries, self.labels)
+            with self.budget.watched(len(queries) * max(map(len, queries))):
+                return _one_batch(self.model, self.ways, past, queries, self.labels)
         except torch.OutOfMemoryError:
             if len(queries) == 1:
-                raise
+                raise PromptError(len(queries[0]) + (past.get_seq_length() if past else 0)) from None
             return None
-
-    def _halve(self) -> None:
-        torch.cuda.empty_cache()
-        self.tokens_per_batch = max(1, self.tokens_per_batch // 2)
-        log(f"out of memory: {self.tokens_per_batch} tokens a batch from here (dump_hidden_states.tokens_per_batch)")
 
     def _tell(self, line: str) -> None:
         if not self.told:

@@ -90,7 +90,9 @@ class TuneLora(Strict):
 class DumpHiddenStates(Strict):
     """Settings of the stage of that name."""
 
-    tokens_per_batch: Positive = Field(description="of queries run together; halved where memory does not hold them")
+    tokens_per_batch: Positive | Literal["auto"] = Field(
+        description="of queries run together; halved where memory does not hold them. auto: what suits the device"
+    )
 
 
 class CompareHiddenStates(Strict):

@@ -59,6 +59,12 @@ def noise_dump(levels=LEVELS, draws=DRAWS, **settings):
     return anchor, arms
 
 
+def alone(anchor, noise=1e-3, seed=0):
+    """The anchor block run again: states that differ a little."""
+    states = anchor.states + noise * np.random.default_rng(seed).normal(size=anchor.states.shape)
+    return anchor.with_(condition="anchor_alone", states=states)
+
+
 def made_by(stage, **settings):
     """An origin as a stage writes it."""
     return {"stage": stage, "code": f"code-of-{stage}", "versions": {"numpy": "2.0"}, "settings": settings}
@@ -143,6 +149,7 @@ def cell_rows(
     anchor: float = 0.4,
     accuracies: tuple[float, float, float] = (0.5, 0.85, 0.82),
     still: int = 0,
+    noise: float = 2e-6,
     queries: int = 100,
 ) -> list[dict]:
     """Rows of a compared cell: cosines rise (`own`, ICL-IT) or fall (`anchor`) with layer and level to those named."""
@@ -175,6 +182,8 @@ def cell_rows(
                 for measure, factor_ in (("update_cosine", 0.5), ("partial_cosine", 0.6)):
                     value = None if nothing else own * factor_ + spread
                     add(layer, "icl-it", measure, value, queries if nothing else int(layer == layers))
+                for pair in ("anchor-icl", "anchor-it", "icl-it"):
+                    add(layer, pair, "noise", None if nothing else noise, queries if nothing else 0)
                 for arm, moved in (("icl", 1.1), ("it", 0.9)):
                     add(layer, f"anchor-{arm}", "movement", share * moved + spread * share)
     return rows

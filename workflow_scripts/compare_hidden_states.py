@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.lib import similarity as measure
-from workflow_scripts.lib.cells import Cell, checked_cells
+from workflow_scripts.lib.cells import Cell, checked_cells, repeats
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.dumps import ANCHOR, Dump, Group, open_dump
 from workflow_scripts.lib.lineage import lineage_of
 from workflow_scripts.lib.provenance import origin
 from workflow_scripts.lib.tables import ArtifactError, write_table
 
+States = tuple[np.ndarray, np.ndarray, np.ndarray]  # of anchor, ICL and IT, each (queries, d)
 Row = tuple[str, int, int | None, str, str, float | None, int, int]
 
 INT, TEXT = pa.int32(), pa.string()
@@ -49,7 +50,7 @@ def compare_hidden_states(
         model: name of the model, for the rows
         dataset: name of the data set, for the rows
         factor: name of the factor, for the rows
-        measures: measures on states; those on answers are always made
+        measures: measures on states; those on answers and the noise are always made
         similarity: where to write
     """
     with ExitStack() as files:
@@ -58,16 +59,19 @@ def compare_hidden_states(
         rows = {cell: [_moved(cell), *_on_answers(cell, base, arms)] for cell in cells}
         for layer in range(base.layers):
             h_a = base.states(ANCHOR, layer).astype(np.float64)
+            noise = measure.noise_norm(h_a, [dump.states(group, layer) for dump, group in repeats(base, arms)])
             for cell in cells:
-                rows[cell] += _on_states(cell, layer, h_a, arms, list(measures))
+                h_i, h_t = (arms.states(group, layer).astype(np.float64) for group in (cell.icl, cell.it))
+                rows[cell] += _on_states(cell, layer, (h_a, h_i, h_t), list(measures))
+                rows[cell] += _of_noise(cell, layer, (h_a, h_i, h_t), noise)
     names = {"model": model, "dataset": dataset, "factor": factor}
     made = origin("compare_hidden_states", ("numpy", "pyarrow"), measures=measures, **names)
     made["lineage"] = lineage_of([anchor, states, tuning])
     write_table(_table([row for cell in cells for row in rows[cell]], names), similarity, made)
 
 
-def _on_states(cell: Cell, layer: int, h_a: np.ndarray, arms: Dump, measures: list[str]) -> Iterator[Row]:
-    h_i, h_t = (arms.states(group, layer).astype(np.float64) for group in (cell.icl, cell.it))
+def _on_states(cell: Cell, layer: int, states: States, measures: list[str]) -> Iterator[Row]:
+    h_a, h_i, h_t = states
     if "cosine" in measures:
         yield _row(cell, layer, "anchor-icl", "cosine", measure.cosine(h_a, h_i))
         yield _row(cell, layer, "anchor-it", "cosine", measure.cosine(h_a, h_t))
@@ -79,6 +83,14 @@ def _on_states(cell: Cell, layer: int, h_a: np.ndarray, arms: Dump, measures: li
     if "movement" in measures:
         yield _row(cell, layer, "anchor-icl", "movement", measure.movement(h_a, h_i))
         yield _row(cell, layer, "anchor-it", "movement", measure.movement(h_a, h_t))
+
+
+def _of_noise(cell: Cell, layer: int, states: States, noise: np.ndarray) -> Iterator[Row]:
+    h_a, h_i, h_t = states
+    icl, it = measure.noise_share(noise, h_a, h_i), measure.noise_share(noise, h_a, h_t)
+    yield _row(cell, layer, "anchor-icl", "noise", icl)
+    yield _row(cell, layer, "anchor-it", "noise", it)
+    yield _row(cell, layer, "icl-it", "noise", np.minimum(icl * it, 1))
 
 
 def _on_answers(cell: Cell, base: Dump, arms: Dump) -> Iterator[Row]:

@@ -15,10 +15,11 @@ pytestmark = pytest.mark.stage
 MEASURES = ["cosine", "update_cosine", "partial_cosine", "movement"]
 
 
-def compare(folder, anchor, arms, *, adapters=None, measures=MEASURES):
+def compare(folder, anchor, arms, *, repeats=None, in_float32=(), adapters=None, measures=MEASURES):
+    repeats = [synthetic.alone(anchor)] if repeats is None else repeats
     inputs = [
-        write_dump(folder / "anchor.parquet", [anchor]),
-        write_dump(folder / "states.parquet", arms),
+        write_dump(folder / "anchor.parquet", [anchor, *in_float32]),
+        write_dump(folder / "states.parquet", [*repeats, *arms]),
         write_tuning(folder / "tuning.parquet", tuning_rows(arms) if adapters is None else adapters),
     ]
     target = folder / "similarity.parquet"
@@ -76,6 +77,25 @@ def test_known_answers(tmp_path):
     assert value(frame, "moved", "it")[0] == 1.0
 
 
+def test_noise_by_hand(tmp_path):
+    anchor, arms = hand_made()
+    again = anchor.with_(condition="anchor_alone", states=anchor.states + np.array([[[0, 0]], [[0, 1]]]))
+    exact = anchor.with_(condition="anchor_float32", states=anchor.states + np.array([[[0, 0]], [[0, -2]]]))
+    frame = compare(tmp_path, anchor, arms, repeats=[again])
+    assert value(frame, "noise", "anchor-icl", 1) == (pytest.approx((1 / 3 + 1 / np.sqrt(8)) / 2), 2, 0)
+    assert value(frame, "noise", "anchor-it", 1) == (pytest.approx(1 / 4), 1, 1)
+    assert value(frame, "noise", "icl-it", 1) == (pytest.approx(1 / 12), 1, 1)
+    assert value(frame, "noise", "icl-it", 0) == (None, 0, 2)
+    frame = compare(tmp_path, anchor, arms, repeats=[again], in_float32=[exact])
+    assert value(frame, "noise", "anchor-it", 1) == (pytest.approx(2 / 4), 1, 1)
+
+
+def test_noise_gives_at_most_an_update_cosine_of_one(tmp_path):
+    anchor, arms = hand_made()
+    far = anchor.with_(condition="anchor_alone", states=anchor.states + 100)
+    assert value(compare(tmp_path, anchor, arms, repeats=[far]), "noise", "icl-it", 1)[0] == 1.0
+
+
 def test_adapters_that_did_not_move_are_flagged(tmp_path):
     anchor, arms = noise_dump()
     frame = compare(tmp_path, anchor, arms, adapters=tuning_rows(arms, still=[("8", 1)]))
@@ -87,7 +107,7 @@ def test_adapters_that_did_not_move_are_flagged(tmp_path):
 def test_no_level_draw_layer_or_measure_is_lost(tmp_path):
     frame = compare(tmp_path, *noise_dump())
     cells, layers = len(synthetic.LEVELS) * synthetic.DRAWS, synthetic.LAYERS + 1
-    assert frame.layer.notna().sum() == cells * layers * (3 + 1 + 1 + 2)
+    assert frame.layer.notna().sum() == cells * layers * (3 + 1 + 1 + 2 + 3)
     assert frame.layer.isna().sum() == cells * (3 + 3 + 3 + 1)
     assert not frame.duplicated(["level", "draw", "layer", "pair", "measure"]).any()
     last = frame[(frame.level == "8") & (frame.draw == synthetic.DRAWS - 1) & (frame.layer == synthetic.LAYERS)]
@@ -112,9 +132,9 @@ def test_the_order_of_row_groups_does_not_matter(tmp_path):
     assert one.equals(other)
 
 
-def test_only_the_measures_asked_for_and_always_the_answers(tmp_path):
+def test_only_the_measures_asked_for_and_always_the_answers_and_the_noise(tmp_path):
     frame = compare(tmp_path, *noise_dump(), measures=["movement"])
-    assert set(frame.measure) == {"movement", "accuracy", "open_accuracy", "agreement", "moved"}
+    assert set(frame.measure) == {"movement", "noise", "accuracy", "open_accuracy", "agreement", "moved"}
 
 
 def test_two_runs_give_equal_bytes(tmp_path):
@@ -235,15 +255,26 @@ def test_a_group_that_stands_twice_is_refused(tmp_path):
 
 def test_another_number_of_layers_is_refused(tmp_path):
     anchor, _ = noise_dump()
-    _, arms = noise_dump(layers=3)
+    other, arms = noise_dump(layers=3)
     with pytest.raises(ArtifactError, match=r"has 4 layers and .* has 3"):
-        compare(tmp_path, anchor, arms)
+        compare(tmp_path, anchor, arms, repeats=[synthetic.alone(other)])
 
 
 def test_an_anchor_dump_that_holds_another_condition_is_refused(tmp_path):
     _, arms = noise_dump()
     with pytest.raises(ArtifactError, match=r"anchor.parquet must hold the anchor and nothing else"):
         compare(tmp_path, arms[0], arms)
+
+
+def test_a_dump_without_the_anchor_alone_or_with_that_of_other_prompts_is_refused(tmp_path):
+    anchor, arms = noise_dump()
+    with pytest.raises(ArtifactError, match=r"states.parquet lacks the anchor with each query alone; delete it"):
+        compare(tmp_path, anchor, arms, repeats=[])
+    other = synthetic.alone(anchor).with_(prompt="other")
+    with pytest.raises(ArtifactError, match="row 0 of anchor_alone has prompt_tokens 'other-nothing-q0' where"):
+        compare(tmp_path, anchor, arms, repeats=[other])
+    with pytest.raises(ArtifactError, match=r"anchor.parquet: row 0 of anchor_float32 has prompt_tokens"):
+        compare(tmp_path, anchor, arms, in_float32=[other.with_(condition="anchor_float32")])
 
 
 @pytest.mark.parametrize("name", ["anchor", "states", "tuning"])

@@ -87,6 +87,30 @@ def test_the_order_of_rows_does_not_matter():
         assert measure(a, i, t)[order] == pytest.approx(measure(a[order], i[order], t[order]))
 
 
+def test_noise_is_the_farthest_of_the_runs_that_should_be_equal():
+    h_a = np.array([[1.0, 0.0], [0.0, 0.0]])
+    repeated = [h_a + np.array(noise) for noise in ([[0.3, 0.4], [0.0, 0.0]], [[0.0, 0.1], [0.0, 2.0]])]
+    assert similarity.noise_norm(h_a, repeated) == pytest.approx([0.5, 2.0])
+
+
+def test_noise_is_relative_to_the_update_and_a_zero_update_has_none():
+    h_x = np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+    share = similarity.noise_share([0.5, 0.5], np.repeat(A, 2, axis=0), h_x)
+    assert share[0] == 0.25
+    assert np.isnan(share[1])
+
+
+def test_the_product_of_the_shares_is_the_update_cosine_of_unrelated_updates_from_one_noisy_anchor():
+    rng = np.random.default_rng(0)
+    clean, icl, it, noise = rng.normal(size=(4, 64, 4096))
+    h_a = clean + 2 * noise
+    seen = similarity.noise_norm(h_a, [clean])
+    shares = [similarity.noise_share(seen, h_a, clean + x) for x in (icl, it)]
+    measured = similarity.update_cosine(h_a, clean + icl, clean + it)
+    assert measured.mean() == pytest.approx((shares[0] * shares[1]).mean(), abs=0.01)
+    assert measured.mean() > 0.7
+
+
 def test_accuracy_is_within_the_label_set():
     scores = np.log([[0.2, 0.1, 0.3], [0.6, 0.1, 0.1], [0.1, 0.5, 0.1]])
     assert similarity.accuracy(scores, [2, 1, 1]).tolist() == [1.0, 0.0, 1.0]

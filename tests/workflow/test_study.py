@@ -28,7 +28,7 @@ def test_everything_is_made_once_and_then_nothing_is_left(study):
 
 def test_rows_are_queries_times_draws_times_levels(study):
     states = pq.read_table(study.folder / "artifacts/dump_hidden_states/random/work-arbitrary/shots.parquet")
-    assert states.num_rows == 2 * 2 * 2 * 10  # conditions, levels, draws, queries
+    assert states.num_rows == (2 * 2 * 2 + 1) * 10  # conditions, levels, draws and the anchor alone; queries
     anchor = pq.read_table(study.folder / "artifacts/dump_hidden_states/random/work-arbitrary/anchor.parquet")
     assert anchor.num_rows == 10
     it = states.filter(states["condition"].to_numpy(zero_copy_only=False) == "it")

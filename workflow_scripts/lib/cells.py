@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workflow_scripts.lib.dumps import ANCHOR, Dump, Group
+from workflow_scripts.lib.dumps import ALONE, ANCHOR, FLOAT32, Dump, Group
 from workflow_scripts.lib.tables import ArtifactError, read_table
 
 DEMONSTRATIONS = ["demo_set", "demonstration_tokens"]
@@ -33,14 +33,10 @@ def checked_cells(anchor: Dump, states: Dump, tuning: Path) -> list[Cell]:
 
     ArtifactError where they were not made of the same queries, demonstrations and layers.
     """
-    if set(anchor.row_groups) != {ANCHOR}:
-        raise ArtifactError(f"{anchor.path} must hold the anchor and nothing else; delete it and dump it again")
-    if anchor.layers != states.layers:
-        raise ArtifactError(
-            f"{states.path} has {states.layers} layers and {anchor.path} has {anchor.layers}; dump both again"
-        )
+    _check_anchors(anchor, states)
     adapters = _adapters(tuning)
-    keys = dict.fromkeys((group.level, group.draw) for group in states.row_groups) | dict.fromkeys(adapters)
+    arms = [(group.level, group.draw) for group in states.row_groups if group != ALONE]
+    keys = dict.fromkeys(arms) | dict.fromkeys(adapters)
     cells = []
     for level, draw in keys:
         cell = Cell(str(level), int(draw or 0), adapters.get((level, draw), {}).get("moved", False))
@@ -50,6 +46,24 @@ def checked_cells(anchor: Dump, states: Dump, tuning: Path) -> list[Cell]:
         _check_queries(cell.it, anchor, states)
         cells.append(cell)
     return cells
+
+
+def repeats(anchor: Dump, states: Dump) -> list[tuple[Dump, Group]]:
+    """Where the runs of the anchor stand that should give its states again: those that show the noise."""
+    return [(states, ALONE), *((anchor, group) for group in anchor.row_groups if group == FLOAT32)]
+
+
+def _check_anchors(anchor: Dump, states: Dump) -> None:
+    if set(anchor.row_groups) - {FLOAT32} != {ANCHOR}:
+        raise ArtifactError(f"{anchor.path} must hold the anchor and nothing else; delete it and dump it again")
+    if ALONE not in states.row_groups:
+        raise ArtifactError(f"{states.path} lacks the anchor with each query alone; delete it and dump it again")
+    if anchor.layers != states.layers:
+        raise ArtifactError(
+            f"{states.path} has {states.layers} layers and {anchor.path} has {anchor.layers}; dump both again"
+        )
+    for dump, group in repeats(anchor, states):
+        _check_queries(group, anchor, dump)
 
 
 def _adapters(tuning: Path) -> dict[tuple[str | None, int | None], dict[str, Any]]:
@@ -78,7 +92,7 @@ def _check_demonstrations(cell: Cell, states: Dump, adapter: dict[str, Any], tun
 
 
 def _check_queries(group: Group, anchor: Dump, states: Dump) -> None:
-    # The IT prompt is the anchor's; the ICL prompt holds the demonstrations too.
+    # Every prompt but ICL's, which holds the demonstrations too, is the anchor's.
     names = QUERIES if group.condition == "icl" else [*QUERIES, "prompt_tokens"]
     expected, found = anchor.columns(ANCHOR, names), states.columns(group, names)
     if expected.num_rows != found.num_rows:

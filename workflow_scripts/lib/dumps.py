@@ -1,7 +1,9 @@
 """Reading dumps of hidden states: row group by row group and layer by layer, checked before anything is measured.
 
 A dump is a Parquet file with a row group for each (condition, level, draw); its rows are queries, in the anchor
-dump's order. The anchor dump is one row group, of condition "anchor", without level and draw.
+dump's order. The anchor has neither level nor draw. Beside it stand runs of it that should give the same states:
+each query alone in its batch (in every cell's dump), and in float32 (in the anchor's dump, where its model is of lower
+precision).
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.lib.tables import ArtifactError, readable
 
-Condition = Literal["anchor", "icl", "it"]
+Condition = Literal["anchor", "anchor_alone", "anchor_float32", "icl", "it"]
 
 
 class Group(NamedTuple):
@@ -31,6 +33,8 @@ class Group(NamedTuple):
 
 
 ANCHOR = Group("anchor", None, None)
+ALONE = Group("anchor_alone", None, None)
+FLOAT32 = Group("anchor_float32", None, None)
 
 
 class Dump:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib.progress import log
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -46,8 +48,11 @@ class LoadedModel:
     tokenizer: "PreTrainedTokenizerBase"
 
 
-def load_model(prepared: Path) -> LoadedModel:
-    """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible."""
+def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
+    """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible.
+
+    `device` is another than the one that model.json names.
+    """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -57,7 +62,7 @@ def load_model(prepared: Path) -> LoadedModel:
     torch.set_float32_matmul_precision("highest")
     reference = read_reference(prepared)
     folder = locate(prepared, reference)
-    dtype, placement = getattr(torch, reference.dtype), device_map(reference.device)
+    dtype, placement = getattr(torch, reference.dtype), device_map(device or reference.device)
     try:
         if reference.random_seed is None:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=placement)
@@ -66,6 +71,29 @@ def load_model(prepared: Path) -> LoadedModel:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded as a causal language model: {error}") from None
     return LoadedModel(model.eval(), load_tokenizer(folder))
+
+
+def lower_precision(model: "PreTrainedModel") -> bool:
+    """Does the model compute in less than float32."""
+    import torch
+
+    return torch.finfo(model.dtype).bits < 32
+
+
+def in_float32(model: "PreTrainedModel", prepared: Path) -> "PreTrainedModel":
+    """The weights of a loaded model in float32, which is exact; `model` is used up.
+
+    Where GPUs do not hold them, on the CPU, from the prepared model.
+    """
+    import torch
+
+    try:
+        if not any(parameter.is_meta for parameter in model.parameters()):  # accelerate has put some elsewhere
+            return model.float()
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    log("the GPUs do not hold the model in float32: its anchor runs on the CPU")
+    return load_model(prepared, device="cpu").model.float()
 
 
 def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":

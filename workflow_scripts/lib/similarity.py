@@ -4,6 +4,8 @@ h_A, h_I and h_T are the states of the anchor, ICL and IT conditions at one laye
 float64. NaN says that a measure is undefined for a query; the caller counts such queries and leaves them out.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,6 +49,26 @@ def movement(h_a: ArrayLike, h_x: ArrayLike) -> Floats:
     """|h_X - h_A| / |h_A|: (queries, d), (queries, d) -> (queries,); NaN where h_A is zero."""
     anchor = _floats(h_a)
     return _ratio(_norm(_floats(h_x) - anchor), _norm(anchor))
+
+
+def noise_norm(h_a: ArrayLike, repeated: Sequence[ArrayLike]) -> Floats:
+    """|n|: how far the anchor's state is from that of a run that should give the same, the farthest: -> (queries,).
+
+    `repeated` holds the states (queries, d) of such runs: other batches, or higher precision. Of two runs that are
+    equally noisy the difference has both noises in it, so this is not less than one run's.
+    """
+    anchor = _floats(h_a)
+    return np.max([_norm(_floats(other) - anchor) for other in repeated], axis=0)
+
+
+def noise_share(noise: ArrayLike, h_a: ArrayLike, h_x: ArrayLike) -> Floats:
+    """|n| / |h_X - h_A|: (queries,), (queries, d), (queries, d) -> (queries,); NaN where the update is zero.
+
+    At 1 an update is as long as the noise in the anchor that it is measured from. The product of ICL's and IT's
+    shares is the update cosine that noise alone would give: both updates have the anchor's noise in them, so that
+    E[(h_I - h_A).(h_T - h_A)] = |n|^2 where nothing else is common to them.
+    """
+    return _ratio(_floats(noise), _norm(_floats(h_x) - _floats(h_a)))
 
 
 def accuracy(label_log_probs: ArrayLike, labels: ArrayLike) -> Floats:

@@ -17,7 +17,7 @@ from workflow_scripts.lib.tables import origin_metadata, whole
 
 @dataclass(frozen=True)
 class Arm:
-    """What one row group holds: a condition, and for ICL and IT the draw it was made with."""
+    """What one row group holds: a condition (lib/dumps.py lists them), and for ICL and IT the draw it was made with."""
 
     condition: str
     level: str | None = None

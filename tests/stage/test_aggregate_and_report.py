@@ -146,6 +146,7 @@ def test_metrics_are_those_of_the_reference_level_and_the_last_layer(tmp_path):
     assert metrics["open_accuracy"]["it"] == round(accuracy["mean"], 6)
     movement = row(frame, level="8", layer=4, measure="movement", pair="anchor-icl")
     assert metrics["movement"]["icl"] == round(movement["mean"], 6)
+    assert metrics["noise"] == {"anchor_icl": 2e-6, "anchor_it": 2e-6, "icl_it": 2e-6}
     assert metrics["adapters_not_moved"] == 3
     assert list(metrics) == sorted(metrics)
 
@@ -170,6 +171,7 @@ def test_the_series_for_plots(tmp_path):
     expected = row(frame, factor="shots", level="8", layer=2, pair="icl-it", measure="cosine")["mean"]
     found = [r["cosine"] for r in layers if (r["pair"], r["layer"]) == ("icl-it", "2")]
     assert [float(f) for f in found] == [round(expected, 6)]
+    assert {r["noise"] for r in layers} == {"", "2e-06"}  # nothing moves at layer 0
     with (tmp_path / "levels.csv").open() as file:
         levels = list(csv.DictReader(file))
     assert len(levels) == 2 * 2 * 6
@@ -177,6 +179,7 @@ def test_the_series_for_plots(tmp_path):
     keys = ("labels", "flipped", "accuracy", "it")
     found = [r["mean"] for r in levels if (r["factor"], r["level"], r["measure"], r["of"]) == keys]
     assert [float(f) for f in found] == [round(wanted, 6)]
+    assert {(r["measure"], r["noise"]) for r in levels} == {("cosine", "2e-06"), ("accuracy", "")}
 
 
 def test_a_cell_that_is_named_twice_is_refused(tmp_path):
@@ -290,6 +293,15 @@ def test_the_table_shows_the_estimates(tmp_path):
         cell = f'<td>{estimate["mean"]:.3f}<span class="beneath">{estimate.low:.3f} to {estimate.high:.3f}</span></td>'
         assert cell in page
     assert '<td>10</td>\n<td>10<span class="beneath">of 1000</span></td>\n<td>1</td>' in page
+
+
+def test_what_noise_would_give_is_marked(tmp_path):
+    quiet, loud = (render(tmp_path / name, [shots(noise=noise)]) for name, noise in (("quiet", 2e-6), ("loud", 1.0)))
+    assert "<td>2e\N{MINUS SIGN}6</td>" in quiet
+    assert "within the noise<" not in quiet
+    assert "no more in common than noise" not in words(quiet)
+    assert loud.count("within the noise</span>") == 2 + 2 + 2  # cosines and movements from the anchor, directions
+    assert "have no more in common than noise would give them on reviews" in words(loud)
 
 
 def test_names_and_title_are_text(tmp_path):

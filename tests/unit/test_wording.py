@@ -1,4 +1,4 @@
-from workflow_scripts.lib.report.wording import interval, listed, number, with_interval
+from workflow_scripts.lib.report.wording import interval, listed, magnitude, number, with_interval
 from workflow_scripts.lib.results import Estimate
 
 
@@ -7,6 +7,16 @@ def test_numbers_have_a_true_minus_and_no_negative_zero():
         "0.13",
         "\N{MINUS SIGN}0.13",
         "0.00",
+        "\N{EN DASH}",
+    ]
+
+
+def test_a_small_number_keeps_a_digit():
+    assert [magnitude(x) for x in (0.0, 0.5, 3.2, 2.4e-6, None)] == [
+        "0.00",
+        "0.50",
+        "3.20",
+        "2e\N{MINUS SIGN}6",
         "\N{EN DASH}",
     ]
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 PAIRS = ("anchor-icl", "anchor-it", "icl-it")
 CONDITIONS = ("anchor", "icl", "it")
+DIRECTIONS = ("update_cosine", "partial_cosine")
 ON_ANSWERS = ("accuracy", "open_accuracy", "agreement", "moved")
 
 
@@ -93,6 +94,19 @@ class Results:
         elif layer is None:
             layer = self._layers[model, dataset]
         return self._estimates.get((model, dataset, factor, level, layer, pair, measure), ABSENT)
+
+    def within_noise(self, model: str, dataset: str, measure: str, pair: str) -> bool:
+        """Is an estimate at the reference setting and the last layer one that noise alone would give.
+
+        Of a direction of change: the cosine is not larger than that of the noise that both updates have in them. Of a
+        condition against the anchor: the update is not longer than the noise.
+        """
+        value, noise = self.at(model, dataset, measure, pair).mean, self.at(model, dataset, "noise", pair).mean
+        if value is None or noise is None:
+            return False
+        if measure in DIRECTIONS:
+            return abs(value) <= noise
+        return pair.startswith("anchor-") and measure in ("cosine", "movement") and noise >= 1
 
     def adapters_not_moved(self, model: str, dataset: str) -> int:
         """How many adapters of the reference setting did not move."""

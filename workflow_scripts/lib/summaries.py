@@ -6,6 +6,7 @@ from typing import Any
 from workflow_scripts.lib.results import CONDITIONS, PAIRS, Results, Setting
 
 DIGITS = 6
+SIGNIFICANT = 3  # of noise, which is small
 
 
 def metrics_of(results: Results) -> dict[str, Any]:
@@ -25,39 +26,50 @@ def _cell_metrics(results: Results, model: str, dataset: str) -> dict[str, Any]:
         "cosine": {pair.replace("-", "_"): mean("cosine", pair) for pair in PAIRS},
         **{measure: mean(measure) for measure in ("margin", "update_cosine", "partial_cosine", "agreement")},
         "movement": {arm: mean("movement", f"anchor-{arm}") for arm in ("icl", "it")},
+        "noise": {pair.replace("-", "_"): _noise(results, model, dataset, pair) for pair in PAIRS},
         **{name: {c: mean(name, c) for c in CONDITIONS} for name in ("accuracy", "open_accuracy")},
         "adapters_not_moved": results.adapters_not_moved(model, dataset),
         "draws": results.at(model, dataset, "moved", "it").draws,
     }
 
 
-LAYERS_HEADER = ["model", "dataset", "pair", "layer", "cosine"]
-LEVELS_HEADER = ["factor", "level", "model", "dataset", "measure", "of", "mean"]
+def _noise(
+    results: Results,
+    model: str,
+    dataset: str,
+    pair: str,
+    *,
+    setting: Setting | None = None,
+    layer: int | None = None,
+) -> float | None:
+    mean = results.at(model, dataset, "noise", pair, setting=setting, layer=layer).mean
+    return None if mean is None else float(f"{mean:.{SIGNIFICANT}g}")
+
+
+LAYERS_HEADER = ["model", "dataset", "pair", "layer", "cosine", "noise"]
+LEVELS_HEADER = ["factor", "level", "model", "dataset", "measure", "of", "mean", "noise"]
 
 
 def over_layers(results: Results) -> Iterator[list[Any]]:
-    """Cosine of every pair at every layer, at the reference setting: the rows of layers.csv."""
+    """Cosine and noise of every pair at every layer, at the reference setting: the rows of layers.csv."""
     for model, dataset in results.cells():
         for pair in PAIRS:
             for layer in results.layers(model, dataset):
-                yield [
-                    model,
-                    dataset,
-                    pair,
-                    layer,
-                    _rounded(results.at(model, dataset, "cosine", pair, layer=layer).mean),
-                ]
+                cosine = _rounded(results.at(model, dataset, "cosine", pair, layer=layer).mean)
+                yield [model, dataset, pair, layer, cosine, _noise(results, model, dataset, pair, layer=layer)]
 
 
 def over_levels(results: Results) -> Iterator[list[Any]]:
-    """Cosine of every pair and accuracy of every condition at every level, last layer: the rows of levels.csv."""
+    """Cosine and noise of every pair and accuracy of every condition at every level, last layer: rows of levels.csv."""
     measured = [("cosine", pair) for pair in PAIRS] + [("accuracy", condition) for condition in CONDITIONS]
     for factor in results.factors:
         for model, dataset in results.cells():
             for level in results.levels(model, dataset, factor):
+                setting = Setting(factor, level)
                 for measure, of in measured:
-                    mean = results.at(model, dataset, measure, of, setting=Setting(factor, level)).mean
-                    yield [factor, level, model, dataset, measure, of, _rounded(mean)]
+                    mean = results.at(model, dataset, measure, of, setting=setting).mean
+                    noise = _noise(results, model, dataset, of, setting=setting)  # a condition has none
+                    yield [factor, level, model, dataset, measure, of, _rounded(mean), noise]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -127,9 +127,15 @@ def _updates(results: Results, findings: Sequence[Finding]) -> str:
         "below": "point in opposed ways",
         "unclear": "show no common direction",
         "unmeasured": "have no update cosine",
+        "noise": "have no more in common than noise would give them",
     }
-    estimates = {f.dataset: results.at(f.model, f.dataset, "update_cosine", "icl-it") for f in findings}
-    parts = [(outcomes[side(e)], f"{dataset} (update cosine {with_interval(e)})") for dataset, e in estimates.items()]
+
+    def direction(f: Finding) -> tuple[str, str]:
+        estimate = results.at(f.model, f.dataset, "update_cosine", "icl-it")
+        noise = results.within_noise(f.model, f.dataset, "update_cosine", "icl-it")
+        return outcomes["noise" if noise else side(estimate)], f"{f.dataset} (update cosine {with_interval(estimate)})"
+
+    parts = [direction(f) for f in findings]
     return "What demonstrations and what tuning add to the anchor state " + _grouped(parts)
 
 

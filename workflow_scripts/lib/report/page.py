@@ -119,6 +119,11 @@ their similarity when the share that both have with the anchor is taken out.</dd
 <dt>Movement</dt>
 <dd>The length of the change of the state over the length of the anchor state. Arms that moved by very different
 amounts are compared at one arbitrary strength of tuning.</dd>
+<dt>Noise</dt>
+<dd>The anchor is run again where the same states should come out (each query alone, in another process; for a model of
+lower precision also in float32). Of ICL, of IT: how far it then is from the anchor, over the length of the update: at 1
+the update is no longer than the noise. Shared: the product of the two, which is the update cosine that noise alone
+would give, because both updates have the anchor's noise in them. What noise would give is marked so.</dd>
 <dt>Accuracy, open accuracy, agreement</dt>
 <dd>Within the label set: the gold label is the likeliest of the labels; open: the likeliest token of the whole
 vocabulary begins the gold label. Agreement: two conditions predict the same label, right or wrong; their states may be
@@ -138,8 +143,9 @@ Relationship between In-Context Learning and Instruction Tuning</i>
 (<a href="https://arxiv.org/abs/2311.10367">arXiv 2311.10367</a>). It reports, for LLaMA-2, an ICL-IT similarity of
 about 0.9 with both states far from the anchor.</p>
 <p>Every number on this page is ours, and so are the prompts, the tuning settings, the order of averaging, the margin,
-update cosine, partial cosine and movement, the accuracies beside the states, and the intervals{% if controls %}, and
-the untrained control{% endif %}. On other models and data it is a study of the same question and not a replication.</p>
+update cosine, partial cosine and movement, the noise, the accuracies beside the states, and the intervals
+{%- if controls %}, and the untrained control{% endif %}. On other models and data it is a study of the same question
+and not a replication.</p>
 
 <h2>Provenance</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="provenance">

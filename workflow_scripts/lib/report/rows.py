@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from workflow_scripts.lib.lineage import Lineage
-from workflow_scripts.lib.report.wording import interval, number
-from workflow_scripts.lib.results import CONDITIONS, PAIRS, Estimate, Results
+from workflow_scripts.lib.report.wording import interval, magnitude, number
+from workflow_scripts.lib.results import CONDITIONS, DIRECTIONS, PAIRS, Estimate, Results
 
 LABELS = {"anchor": "anchor", "icl": "ICL", "it": "IT"}
 LABELS |= {"anchor-icl": "anchor-ICL", "anchor-it": "anchor-IT", "icl-it": "ICL-IT"}
@@ -42,16 +42,20 @@ ANSWERS: Measures = [("accuracy", CONDITIONS), ("open_accuracy", CONDITIONS), ("
 
 
 def states_table(results: Results, controls: Mapping[str, str]) -> Table:
-    """Cosines, update and partial cosine, movement; draws, queries left out, adapters that did not move."""
+    """Cosines, update and partial cosine, movement, noise; draws, queries left out, adapters that did not move."""
     groups = [
         Group("cosine", [LABELS[pair] for pair in PAIRS]),
         Group("update cosine", ["ICL-IT"]),
         Group("partial cosine", ["ICL-IT"]),
         Group("movement", ["ICL", "IT"]),
+        Group("noise", ["of ICL", "of IT", "shared"]),
         Group("counts", ["draws", "excluded", "not moved"]),
     ]
     rows = [
-        (*_head(results, controls, *cell), [*_cells(results, *cell, STATES), *_counts(results, *cell)])
+        (
+            *_head(results, controls, *cell),
+            [*_cells(results, *cell, STATES), *_noise(results, *cell), *_counts(results, *cell)],
+        )
         for cell in results.cells()
     ]
     return Table(groups, rows)
@@ -74,13 +78,22 @@ def _head(results: Results, controls: Mapping[str, str], model: str, dataset: st
 
 
 def _cells(results: Results, model: str, dataset: str, measures: Measures) -> list[Cell]:
-    estimates = [results.at(model, dataset, measure, pair) for measure, pairs in measures for pair in pairs]
-    return [Cell(number(estimate.mean), interval(estimate)) for estimate in estimates]
+    return [_cell(results, model, dataset, measure, pair) for measure, pairs in measures for pair in pairs]
+
+
+def _cell(results: Results, model: str, dataset: str, measure: str, pair: str) -> Cell:
+    estimate = results.at(model, dataset, measure, pair)
+    noise = "within the noise" if results.within_noise(model, dataset, measure, pair) else ""
+    return Cell(number(estimate.mean), ", ".join(filter(None, [interval(estimate), noise])))
+
+
+def _noise(results: Results, model: str, dataset: str) -> list[Cell]:
+    return [Cell(magnitude(results.at(model, dataset, "noise", pair).mean)) for pair in PAIRS]
 
 
 def _counts(results: Results, model: str, dataset: str) -> list[Cell]:
     moved = results.at(model, dataset, "moved", "it")
-    directed = [results.at(model, dataset, name, "icl-it") for name in ("update_cosine", "partial_cosine")]
+    directed = [results.at(model, dataset, name, "icl-it") for name in DIRECTIONS]
     most = max(directed, key=lambda estimate: estimate.excluded)
     still = results.adapters_not_moved(model, dataset)
     return [Cell(str(moved.draws)), Cell(str(most.excluded), _of(most)), Cell(str(still))]

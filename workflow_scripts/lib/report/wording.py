@@ -14,6 +14,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0 turns -0.0 into 0.0
 
 
+def magnitude(value: float | None) -> str:
+    """A number that may be very small: two decimals, or one digit and a power of ten."""
+    if value is None:
+        return NOTHING
+    if value == 0 or value >= 0.01:
+        return number(value, 2)
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}e{int(exponent)}".replace("-", "\N{MINUS SIGN}")
+
+
 def interval(estimate: Estimate, digits: int = 3) -> str:
     """`low to high`, or nothing where there is no interval."""
     if estimate.low is None or estimate.high is None:

@@ -11,6 +11,7 @@ from workflow_scripts.lib.adapters import AdapterError, with_adapter
 from workflow_scripts.lib.lora import TunedAdapter, Tuning, TuningError, adapter_config, fresh_weights, save_adapter
 from workflow_scripts.lib.models import random_model
 from workflow_scripts.lib.prompts import TuningExample
+from workflow_scripts.lib.stacked_lora import Stack
 from workflow_scripts.lib.tuning import Case, batched, tune
 
 pytestmark = pytest.mark.stage
@@ -207,6 +208,15 @@ def test_an_adapter_that_did_not_move_is_told():
     assert not TunedAdapter(still, [1.0, 0.5]).moved
     assert not TunedAdapter({**still, "x.lora_B.weight": torch.ones(2, 2)}, [1.0, 1.5]).moved
     assert TunedAdapter(still, [1.0]).norm("lora_A") == 2.0
+
+
+def test_too_little_memory_says_what_to_lower(tiny_model, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Stack, "losses", full)
+    with pytest.raises(TuningError, match=r"lower tune_lora.adapters_at_once \(is 8\) or tune_lora.tokens_per_batch"):
+        tuned(tiny_model)
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from workflow_scripts.lib import models
 from workflow_scripts.lib.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.model_sources import pin_local
 from workflow_scripts.lib.models import REFERENCE, ModelError, load_model
@@ -44,6 +45,14 @@ def test_untrained_draws_its_weights_from_its_seed(tiny_folder, tmp_path):
 def test_dtype_is_the_models_own_setting(tiny_folder, tmp_path):
     source = LocalModel(source="local", path=tiny_folder, dtype="bfloat16", device="cpu")
     assert prepared(tmp_path / "m", source).model.dtype == torch.bfloat16
+
+
+def test_a_model_that_the_gpus_hold_only_in_part_is_refused(tiny_folder, tmp_path, monkeypatch):
+    halves = {"model.embed_tokens": "cpu", "model.rotary_emb": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
+    halves |= {"model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk"}
+    monkeypatch.setattr(models, "device_map", lambda device: halves)
+    with pytest.raises(ModelError, match="do not hold the whole model in float32.*use more GPUs"):
+        prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder))
 
 
 @pytest.mark.parametrize(

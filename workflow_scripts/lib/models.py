@@ -70,6 +70,11 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
             model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded as a causal language model: {error}") from None
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelError(
+            f"{folder}: the GPUs do not hold the whole model in {reference.dtype}, and running it from disk or main "
+            "memory layer by layer would take weeks; use more GPUs, a smaller `dtype`, or `device: cpu`"
+        )
     return LoadedModel(model.eval(), load_tokenizer(folder))
 
 
@@ -88,12 +93,10 @@ def in_float32(model: "PreTrainedModel", prepared: Path) -> "PreTrainedModel":
     import torch
 
     try:
-        if not any(parameter.is_meta for parameter in model.parameters()):  # accelerate has put some elsewhere
-            return model.float()
+        return model.float()
     except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-    log("the GPUs do not hold the model in float32: its anchor runs on the CPU")
-    return load_model(prepared, device="cpu").model.float()
+        log("the GPUs do not hold the model in float32: its anchor runs on the CPU")
+        return load_model(prepared, device="cpu").model.float()
 
 
 def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":

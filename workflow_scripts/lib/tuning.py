@@ -48,6 +48,11 @@ def tune(
             yield from _side_by_side(base, cases[start : start + tuning.adapters_at_once], tuning, progress)
         except StackError as error:
             raise TuningError(f"tune_lora.target_modules: {error}; leave it out") from None
+        except torch.OutOfMemoryError:
+            raise TuningError(
+                "memory does not hold the adapters and a batch of their examples; lower tune_lora.adapters_at_once "
+                f"(is {tuning.adapters_at_once}) or tune_lora.tokens_per_batch (is {tuning.tokens_per_batch})"
+            ) from None
 
 
 def _side_by_side(

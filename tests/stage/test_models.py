@@ -51,7 +51,7 @@ def test_a_model_that_the_gpus_hold_only_in_part_is_refused(tiny_folder, tmp_pat
     halves = {"model.embed_tokens": "cpu", "model.rotary_emb": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
     halves |= {"model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk"}
     monkeypatch.setattr(models, "device_map", lambda device: halves)
-    with pytest.raises(ModelError, match="do not hold the whole model in float32.*use more GPUs"):
+    with pytest.raises(ModelError, match=r"do not hold the whole model in float32.*use more GPUs"):
         prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder))
 
 

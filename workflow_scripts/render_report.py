@@ -13,7 +13,7 @@ from workflow_scripts.lib.provenance import origin
 from workflow_scripts.lib.report import figures as draw
 from workflow_scripts.lib.report.answer import answer
 from workflow_scripts.lib.report.page import inline_svg, page
-from workflow_scripts.lib.report.rows import answers_table, provenance_rows, states_table
+from workflow_scripts.lib.report.rows import answers_table, ground_table, provenance_rows, states_table
 from workflow_scripts.lib.results import Results
 from workflow_scripts.lib.tables import ArtifactError, read_origin, read_table, whole
 
@@ -74,6 +74,7 @@ def _page(
         paragraphs=paragraphs,
         controls=[control for control in controls if control in results.models],
         states=states_table(results, controls),
+        ground=ground_table(results, controls),
         answers=answers_table(results, controls),
         layers=inline_svg(drawn["layers"], "layers", "Three cosines over layers, for each model and data set"),
         factors=[

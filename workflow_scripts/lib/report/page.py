@@ -81,6 +81,7 @@ demonstrations and then the query (ICL), and the query alone on the model tuned 
 
 <h2>At the reference setting</h2>
 {{ numbers(states, "States at the last layer. Beneath a mean stands its " ~ confidence ~ " interval over draws.") }}
+{{ numbers(ground, "What these numbers rest on.") }}
 {{ numbers(answers, "Answers at the same setting. The anchor has no demonstrations, hence no interval.") }}
 
 <h2>Over layers</h2>

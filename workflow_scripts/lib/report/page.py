@@ -124,7 +124,8 @@ amounts are compared at one arbitrary strength of tuning.</dd>
 <dd>The anchor is run again where the same states should come out (each query alone, in another process; for a model of
 lower precision also in float32). Of ICL, of IT: how far it then is from the anchor, over the length of the update: at 1
 the update is no longer than the noise. Shared: the product of the two, which is the update cosine that noise alone
-would give, because both updates have the anchor's noise in them. What noise would give is marked so.</dd>
+would give, because both updates have the anchor's noise in them. What noise would give is marked so; already at some
+tenths of the update's length, noise makes two directions look less alike than they are.</dd>
 <dt>Accuracy, open accuracy, agreement</dt>
 <dd>Within the label set: the gold label is the likeliest of the labels; open: the likeliest token of the whole
 vocabulary begins the gold label. Agreement: two conditions predict the same label, right or wrong; their states may be

@@ -11,7 +11,7 @@ rule prepare_model:
         training=STUDY.prepare_model.model_dump(),
     shell:
         sealed(
-            "python -m workflow_scripts.prepare_model"
+            "python rules/warm.py workflow_scripts.prepare_model"
             " --source {params.source:q}"
             " --steps {params.training[steps]}"
             " --tokens_per_step {params.training[tokens_per_step]}"

@@ -19,7 +19,7 @@ import sys
 
 ADDRESS = "ICL_IT_WARM"
 STARTED, DECLINED = b"started\n", b"declined\n"
-_held = []
+_held: list[object] = []
 
 
 def start() -> None:
@@ -67,7 +67,7 @@ def asked(command: list[str]) -> socket.socket | None:
 
 def answers_of(server: socket.socket) -> list[bytes]:
     """DECLINED, or STARTED and an exit status once all is over; less if the server died."""
-    answers = []
+    answers: list[bytes] = []
     try:
         answers.extend(server.makefile("rb"))
     except OSError:

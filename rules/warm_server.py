@@ -24,9 +24,8 @@ from typing import NamedTuple, NoReturn
 sys.path[0] = str(Path(__file__).parents[1])
 from rules.warm import DECLINED, STARTED, same_user  # noqa: E402
 
-# What stages import of others, slowest first; what is not here they import themselves.
+# What stages import of others beside torch, slowest first; what is not here they import themselves.
 MODULES = (
-    "torch",
     "transformers.models.llama.modeling_llama",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
@@ -42,7 +41,7 @@ MODULES = (
     "tabulate",
     "jaxtyping",
 )
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+DIE_WITH_PARENT, NAME = 1, 15  # PR_SET_PDEATHSIG and PR_SET_NAME of prctl(2)
 
 
 class Job(NamedTuple):
@@ -116,11 +115,13 @@ class Server:
 def preload() -> bool:
     """Import what jobs need; False where a fork cannot stand in for a fresh process."""
     gc.disable()  # imports make little garbage, and a quarter of their time goes into looking for it
-    for name in MODULES:
-        with suppress(ImportError):  # which a job will say better
-            module = import_module(name)
-            if name == "torch" and module.accelerator.is_available():
-                return False
+    try:
+        if import_module("torch").accelerator.is_available():
+            return False
+        for name in MODULES:
+            import_module(name)
+    except Exception:  # whatever it is, a job says it better
+        return False
     gc.freeze()  # nor will children look for garbage in what they share, and so copy it
     gc.enable()
     return True
@@ -130,9 +131,11 @@ def become(client: socket.socket) -> NoReturn:
     """In a child: be the process that a client asked for."""
     status = 1
     try:
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        system = ctypes.CDLL(None)
+        system.prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         module = take_over(client)
+        system.prctl(NAME, module.split(".")[-1].encode(), 0, 0, 0)  # for top(1)
         client.sendall(STARTED)
         status = run_as_main(module)
         tidy_up()

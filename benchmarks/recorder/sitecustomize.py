@@ -7,7 +7,7 @@ what it imports itself is its own, what it was born with is on its parent's bill
 """
 
 import atexit
-import importlib._bootstrap as bootstrap  # type: ignore[import-not-found]
+import importlib._bootstrap as bootstrap
 import os
 import sys
 import threading

@@ -6,11 +6,11 @@ rule prepare_model:
         model=directory("artifacts/prepare_model/{model}"),
     log:
         "logs/prepare_model/{model}.log",
+    # Training the embedded model takes one core and longest of all: the sooner it starts, the more runs beside it.
+    priority: 1
     params:
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
         training=STUDY.prepare_model.model_dump(),
-    # Training the embedded model takes one core and longest of all: the sooner it starts, the more runs beside it.
-    priority: 1
     shell:
         sealed(
             "python rules/warm.py workflow_scripts.prepare_model"

@@ -66,24 +66,29 @@ class Server:
     def serve(self) -> None:
         """Wait for clients, for children, and for the end of either or of Snakemake."""
         while True:
-            for fd, _ in self.waiting.poll():
-                if fd == sys.stdin.fileno():
-                    return
-                if fd == self.listening.fileno():
-                    self.accept()
-                elif fd in self.jobs:  # not if the same job was finished just before
-                    self.finish(fd)
+            fd, _ = self.waiting.poll()[0]  # one at a time: it may close what the next was about
+            if fd == sys.stdin.fileno():
+                return
+            if fd == self.listening.fileno():
+                self.accept()
+            else:
+                self.finish(fd)
 
     def accept(self) -> None:
         """Answer a client; the first waits for the imports."""
         client, _ = self.listening.accept()
         if self.can_fork is None:
             self.can_fork = preload()
-        if not (self.can_fork and same_user(client)):
+        if not (self.can_fork and same_user(client) and self.fork(client)):
             with suppress(OSError), client:
                 client.sendall(DECLINED)
-            return
-        pid = os.fork()
+
+    def fork(self, client: socket.socket) -> bool:
+        """Fork a child that becomes what the client asks for; False where there is no memory for it."""
+        try:
+            pid = os.fork()
+        except OSError:
+            return False
         if pid == 0:
             self.close()
             become(client)
@@ -91,6 +96,7 @@ class Server:
         self.jobs |= {job.pidfd: job, client.fileno(): job}
         self.waiting.register(job.pidfd, select.POLLIN)
         self.waiting.register(client, 0)
+        return True
 
     def close(self) -> None:
         """In a child: let go of what is the server's, or clients of others would wait for this one's end."""
@@ -116,6 +122,7 @@ def preload() -> bool:
     """Import what jobs need; False where a fork cannot stand in for a fresh process."""
     gc.disable()  # imports make little garbage, and a quarter of their time goes into looking for it
     try:
+        os.close(os.pidfd_open(os.getpid()))  # Linux has it since 5.3
         if import_module("torch").accelerator.is_available():
             return False
         for name in MODULES:

@@ -5,10 +5,11 @@ default the project's own, in a fresh copy of the project, and prints wall time,
 start-up, how busy the cores were over the middle 80 % of the run, and the same by command.
 
 CPU time of the run is what the kernel says of all its processes, those that outlive their parent included. Start-up is
-measured in every process, where it happens: benchmarks/recorder/sitecustomize.py says how. What is nobody's in the
-table is the time of shells, of git, and of interpreters that end: it is in the total, and not start-up.
+measured in every process, where it happens: benchmarks/recorder/sitecustomize.py says how. Shells, and interpreters
+that take themselves down, write no record: their time is in the total, and not start-up.
 
-Busy cores are samples of the same CPU time; other work on the machine takes cores away, so measure on a quiet one.
+Busy cores are samples of the same CPU time. Other work takes cores away, so measure on a quiet machine; the table says
+how quiet it was.
 
 `--times N` studies every data set N times under other names. That gives as many cells as N times as many factors would,
 and, unlike them, as many anchors: some more short jobs, so start-up comes out larger rather than smaller.
@@ -41,10 +42,11 @@ CORES = len(os.sched_getaffinity(0))
 
 
 class Run(NamedTuple):
-    """A run of the study: seconds of wall and CPU time, samples of (wall, CPU so far), and what processes recorded."""
+    """A run of the study, in seconds: samples are of (wall, CPU so far), records what each process wrote."""
 
     wall: float
     cpu: float
+    machine: float
     samples: list[tuple[float, float]]
     records: list[dict[str, Any]]
 
@@ -65,7 +67,7 @@ def run(folder: Path) -> Run:
     ctypes.CDLL(None).prctl(BECOME_PARENT_OF_ORPHANS, 1, 0, 0, 0)
     ended, samples = threading.Event(), list[tuple[float, float]]()
     sampler = threading.Thread(target=sample, args=(ended, samples))
-    before, started = cpu_of_the_dead(), time.monotonic()
+    before, machine, started = cpu_of_the_dead(), cpu_of_the_machine(), time.monotonic()
     sampler.start()
     done = subprocess.run(["snakemake", "--cores", "all"], cwd=folder, env=environment, capture_output=True, text=True)
     wall = time.monotonic() - started
@@ -77,13 +79,19 @@ def run(folder: Path) -> Run:
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     lines = [json.loads(path.read_text()) for path in records.glob("*.json")]
-    return Run(wall, cpu_of_the_dead() - before, samples, lines)
+    return Run(wall, cpu_of_the_dead() - before, cpu_of_the_machine() - machine, samples, lines)
 
 
 def cpu_of_the_dead() -> float:
     """CPU seconds of all that ran below this process and has ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def cpu_of_the_machine() -> float:
+    """CPU seconds of everything since the machine started."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system
 
 
 def sample(ended: threading.Event, samples: list[tuple[float, float]]) -> None:
@@ -120,8 +128,9 @@ def report(run: Run) -> str:
     whole = [["wall, s", f"{run.wall:.0f}"], ["CPU, s", f"{run.cpu:.0f}"], ["start-up, CPU s", f"{startup:.1f}"]]
     whole += [["start-up, share of CPU", f"{startup / run.cpu:.1%}"]]
     whole += [[f"busy cores of {CORES}, middle 80 %", f"{busy(run.samples):.0%}"]]
+    whole += [["other work, share of the cores", f"{(run.machine - run.cpu) / run.wall / CORES:.0%}"]]
     detail = [[kind, count, f"{cpu:.1f}", f"{start:.1f}"] for kind, (count, cpu, start) in rows]
-    detail += [["nobody's", "", f"{rest:.1f}", ""]]
+    detail += [["shells, ends of interpreters", "", f"{rest:.1f}", ""]]
     header = ["command", "processes", "CPU, s", "start-up, CPU s"]
     return f"{table(['the run', ''], whole)}\n\n{table(header, detail)}"
 

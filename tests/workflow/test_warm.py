@@ -80,7 +80,7 @@ def module(folder, text):
 
 
 def result(job, text=None):
-    output, error = job.communicate(text, timeout=60)
+    output, error = job.communicate(text, timeout=120)
     return job.returncode, output, error
 
 
@@ -102,7 +102,7 @@ def gone(pid):
 
 def started(folder):
     """Wait until the sleeping module runs; its process."""
-    assert within(60, (folder / "started").exists)
+    assert within(120, (folder / "started").exists)
     return int((folder / "started").read_text())
 
 
@@ -213,7 +213,7 @@ def test_a_job_ends_with_its_client(run, tmp_path):
     pid = started(tmp_path)
     assert pid != client.pid
     client.kill()
-    assert within(10, lambda: gone(pid))
+    assert within(30, lambda: gone(pid))
     client.communicate()
     assert result(run.job(tmp_path, module(tmp_path, "print(1)"))) == (0, "1\n", "")
 
@@ -226,8 +226,8 @@ def test_nothing_outlives_a_run_and_its_jobs_fail(own_run, tmp_path, killed):
     status, _, error = result(client)
     assert status == 1
     assert error == "probe: the process that this job was forked from is gone\n"
-    assert within(10, lambda: gone(pid) and gone(own_run.server))
-    assert within(10, lambda: own_run.address not in Path("/proc/net/unix").read_text())
+    assert within(30, lambda: gone(pid) and gone(own_run.server))
+    assert within(30, lambda: own_run.address not in Path("/proc/net/unix").read_text())
     after = own_run.job(tmp_path, module(tmp_path, "import os; print(os.getpid())"))
     assert result(after)[1] == f"{after.pid}\n"  # no server: the client itself has become the job
 
@@ -259,10 +259,10 @@ def test_a_killed_snakemake_leaves_no_process(tmp_path):
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet"]
     with subprocess.Popen(snakemake, cwd=tmp_path, env=clone.environment, stderr=subprocess.DEVNULL) as process:
         log = tmp_path / "logs/tune_lora/random/work-arbitrary/shots.log"
-        assert within(60, log.exists)
+        assert within(120, log.exists)
         assert processes_of(tmp_path)
         process.kill()
-    assert within(10, lambda: all(map(gone, processes_of(tmp_path))))
+    assert within(30, lambda: all(map(gone, processes_of(tmp_path))))
 
 
 def processes_of(folder):

@@ -16,7 +16,8 @@ from peft import get_peft_model
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from benchmarks.clock import in_turns, llama, random_rows, table
+from benchmarks.clock import in_turns, llama, random_rows
+from benchmarks.tables import table
 from workflow_scripts.lib.lora import TunedAdapter, Tuning
 from workflow_scripts.lib.prompts import TuningExample
 from workflow_scripts.lib.tuning import Case, tune

@@ -8,6 +8,7 @@ from pathlib import Path
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 sys.path.insert(0, workflow.basedir)
 
+from rules import warm
 from rules.recipes import sealed
 from rules.start import be_alone, check_study, mend
 from workflow_scripts.lib import datasets
@@ -28,6 +29,8 @@ except SettingsError as error:
 onstart:
     be_alone()
     mend()
+    if workflow.local_exec:
+        warm.start()
     check_study(
         [path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_files(source)]
     )

@@ -15,7 +15,7 @@ rule dump_anchor:
         tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
     shell:
         sealed(
-            "python -m workflow_scripts.dump_hidden_states"
+            "python rules/warm.py workflow_scripts.dump_hidden_states"
             " --examples {input.examples:q}"
             " --model {input.model:q}"
             " --template {params.template:q}"
@@ -42,7 +42,7 @@ rule dump_hidden_states:
         tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
     shell:
         sealed(
-            "python -m workflow_scripts.dump_hidden_states"
+            "python rules/warm.py workflow_scripts.dump_hidden_states"
             " --examples {input.examples:q}"
             " --model {input.model:q}"
             " --template {params.template:q}"

@@ -6,12 +6,14 @@ rule prepare_model:
         model=directory("artifacts/prepare_model/{model}"),
     log:
         "logs/prepare_model/{model}.log",
+    # Training the embedded model takes one core and longest of all: the sooner it starts, the more runs beside it.
+    priority: 1
     params:
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
         training=STUDY.prepare_model.model_dump(),
     shell:
         sealed(
-            "python -m workflow_scripts.prepare_model"
+            "python rules/warm.py workflow_scripts.prepare_model"
             " --source {params.source:q}"
             " --steps {params.training[steps]}"
             " --tokens_per_step {params.training[tokens_per_step]}"

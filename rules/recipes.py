@@ -30,6 +30,7 @@ PLANNED = Path(".snakemake/recipes")
 RESTORE = "python rules/seal.py restore {params.recipe:q} {output:q} || ( "
 SEAL = " ) && python rules/seal.py seal {params.recipe:q} {output:q}"
 COMMAND = re.compile(r"python -m (workflow_scripts\.\w+)")
+WARM, COLD = "python rules/warm.py ", "python -m "
 
 
 class Recipes:
@@ -39,7 +40,7 @@ class Recipes:
         self.rules = rules
         self.inputs = {rule.name: dict(rule.input.items()) for rule in rules}
         self.params = {rule.name: dict(rule.params.items()) for rule in rules}
-        self.shell = {rule.name: rule.shellcmd.removeprefix(RESTORE).removesuffix(SEAL) for rule in rules}
+        self.shell = {rule.name: _stage_command(rule.shellcmd) for rule in rules}
         self.recipe = cache(self._recipe)
         self.differences = cache(self._differences)
 
@@ -130,6 +131,11 @@ class Recipes:
 def sealed(command: str) -> str:
     """A stage's command, framed: what the recipe gave before comes from DVC's cache, and what is made is sealed."""
     return f"{RESTORE}{command}{SEAL}"
+
+
+def _stage_command(shellcmd: str) -> str:
+    """A stage's command without its frame, and whatever way its process is started: neither can change an artifact."""
+    return shellcmd.removeprefix(RESTORE).removesuffix(SEAL).replace(WARM, COLD)
 
 
 def follow(rules: list[Any]) -> Recipes:

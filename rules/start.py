@@ -53,6 +53,6 @@ def check_study(files: list[str]) -> None:
     if seal.load(CHECKED) == study:
         return
     # In a process of its own: Snakemake stays free of torch.
-    if subprocess.run([sys.executable, "-m", module, "params.yaml"], check=False).returncode:
+    if subprocess.run([sys.executable, "rules/warm.py", module, "params.yaml"], check=False).returncode:
         sys.exit("The study cannot run as params.yaml says it; nothing was started.")
     seal.write(CHECKED, study)

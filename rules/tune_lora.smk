@@ -17,7 +17,7 @@ rule tune_lora:
         seed=STUDY.seed,
     shell:
         sealed(
-            "python -m workflow_scripts.tune_lora"
+            "python rules/warm.py workflow_scripts.tune_lora"
             " --demonstrations {input.demonstrations:q}"
             " --examples {input.examples:q}"
             " --model {input.model:q}"

@@ -166,6 +166,17 @@ def test_code_reruns_what_imports_it(made, module, edit, jobs):
     made.quiet()
 
 
+def test_how_a_process_is_started_makes_nothing_stale(made):
+    path = made.folder / "rules/tune_lora.smk"
+    path.write_text(path.read_text().replace("python rules/warm.py", "python -m"))
+    try:
+        assert made.run("git diff --stat")
+        assert made.planned() == {}
+    finally:
+        made.run("git checkout -q rules")
+    made.quiet()
+
+
 def test_an_edit_that_changes_nothing_costs_seconds_in_either_engine(copy):
     path = copy.folder / "workflow_scripts/lib/lora.py"
     path.write_text("# a comment\n" + path.read_text())

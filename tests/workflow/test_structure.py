@@ -17,6 +17,13 @@ ROOT = Path(__file__).parents[2]
 STAGES = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())[1:-1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PURE = ("similarity", "statistics", "prompts")
+NEED_NO_MODEL = (
+    "prepare_dataset",
+    "sample_demonstrations",
+    "compare_hidden_states",
+    "aggregate_similarity",
+    "render_report",
+)
 
 
 def test_the_same_stages_in_the_same_order_everywhere():
@@ -68,13 +75,7 @@ def test_pure_modules_import_nothing_of_ours(name):
 
 
 def test_stages_that_need_no_model_import_no_torch():
-    for stage in (
-        "prepare_dataset",
-        "sample_demonstrations",
-        "compare_hidden_states",
-        "aggregate_similarity",
-        "render_report",
-    ):
+    for stage in NEED_NO_MODEL:
         for module in modules_of(f"workflow_scripts.{stage}"):
             tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
             imported = {
@@ -84,6 +85,13 @@ def test_stages_that_need_no_model_import_no_torch():
                 for alias in node.names
             }
             assert not imported & {"torch", "transformers", "peft"}, f"{stage} through {module}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_forked_from_what_has_imported_torch_if_it_needs_it(stage):
+    text = (ROOT / f"rules/{stage}.smk").read_text()
+    assert (f'"python rules/warm.py workflow_scripts.{stage}"' in text) == (stage not in NEED_NO_MODEL)
+    assert (f'"python -m workflow_scripts.{stage}"' in text) == (stage in NEED_NO_MODEL)
 
 
 # What `snakemake --lint` may say, and why it stands.

@@ -39,12 +39,16 @@ def fabricate(recipes: Any, jobs: dict[str, list[str]]) -> None:
         seal.seal(recipes.recipe(output), recipes.outputs(output))
 
 
-def copy_project(folder: Path, cells: int) -> None:
-    """Copy what git tracks, with params.yaml for a grid of that many cells."""
+def copy_project(folder: Path) -> None:
+    """Copy what git tracks or would: nothing that was made from it."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
+
+
+def make_grid(folder: Path, cells: int) -> None:
+    """Write the copy's params.yaml for a grid of that many cells."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["models"] = {"random": {"source": "pocket", "untrained": True}}
     names = [f"topic-{i}" for i in range(cells // JOBS_PER_DATASET)]
@@ -69,7 +73,8 @@ def swap(path: Path, old: str, new: str) -> None:
 
 def measure(folder: Path, cells: int, gigabytes: float, rounds: int) -> None:
     """Print the table."""
-    copy_project(folder, cells)
+    copy_project(folder)
+    make_grid(folder, cells)
     snakefile, rules = folder / "Snakefile", folder / "rules/dvc.smk"
     swap(rules, "import follow,", "import Recipes, follow,")
     text = snakefile.read_text()

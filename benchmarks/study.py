@@ -4,12 +4,13 @@ python -m benchmarks.study                                    # params.yaml; hal
 python -m benchmarks.study --params benchmarks/look.yaml      # a look, in a minute
 
 The workflow is `snakemake --cores all` and makes, seals and versions every artifact and the report; the script is
-benchmarks/usual_study.py. Both start from nothing, one after the other. Prints wall time and the largest difference
-between the numbers of their metrics.json.
+benchmarks/usual_study.py. Both start from nothing, one after the other. Prints wall time, CPU time (of all processes:
+what other work on the machine disturbs less) and the largest difference between the numbers of their metrics.json.
 """
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.clock import table
 from benchmarks.dry_run import ROOT, copy_project
@@ -27,8 +28,15 @@ TOLERANCE = 1e-3
 Numbers = dict[str, float | str | None]
 
 
-def workflow(folder: Path, params: Path) -> tuple[float, Numbers]:
-    """Seconds of wall time and the numbers."""
+class Seconds(NamedTuple):
+    """What a command took."""
+
+    wall: float
+    cpu: float
+
+
+def workflow(folder: Path, params: Path) -> tuple[Seconds, Numbers]:
+    """What it took and the numbers."""
     copy_project(folder)
     shutil.copyfile(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # DVC looks for it
@@ -36,8 +44,8 @@ def workflow(folder: Path, params: Path) -> tuple[float, Numbers]:
     return seconds, _numbers(folder / "artifacts/aggregate_similarity/metrics.json")
 
 
-def usual(folder: Path, params: Path, threads: int | None) -> tuple[float, Numbers, str]:
-    """Seconds of wall time, the numbers, and what the script says of its parts."""
+def usual(folder: Path, params: Path, threads: int | None) -> tuple[Seconds, Numbers, str]:
+    """What it took, the numbers, and what the script says of its parts."""
     metrics = folder / "usual.json"
     command = [sys.executable, "-m", "benchmarks.usual_study", "--params", str(params), "--metrics", str(metrics)]
     command += ["--threads", str(threads)] if threads else []
@@ -45,12 +53,18 @@ def usual(folder: Path, params: Path, threads: int | None) -> tuple[float, Numbe
     return seconds, _numbers(metrics), parts
 
 
-def _timed(command: list[str], folder: Path) -> tuple[float, str]:
-    start = time.perf_counter()
+def _timed(command: list[str], folder: Path) -> tuple[Seconds, str]:
+    before, start = _cpu(), time.perf_counter()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    taken = Seconds(time.perf_counter() - start, _cpu() - before)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return time.perf_counter() - start, done.stdout
+    return taken, done.stdout
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _numbers(path: Path) -> Numbers:
@@ -77,7 +91,7 @@ def _apart(one: float | str | None, other: float | str | None) -> float:
 
 def compare(params: Path, rounds: int, threads: int | None) -> None:
     """Print the tables; SystemExit where the numbers are not the same."""
-    taken: dict[str, list[float]] = {"usual script": [], "workflow": []}
+    taken: dict[str, list[Seconds]] = {"usual script": [], "workflow": []}
     apart: dict[str, float] = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
@@ -88,10 +102,14 @@ def compare(params: Path, rounds: int, threads: int | None) -> None:
             taken["usual script"].append(seconds)
         apart = differences(ours, theirs)
     worst = max(apart, key=apart.__getitem__)
-    base = median(taken["usual script"])
-    rows = [[name, f"{median(one):.1f}", f"{base / median(one):.2f}"] for name, one in taken.items()]
+    medians = {name: Seconds(*map(median, zip(*all_taken, strict=True))) for name, all_taken in taken.items()}
+    base = medians["usual script"]
+    rows = [
+        [name, f"{one.wall:.1f}", f"{base.wall / one.wall:.2f}", f"{one.cpu:.1f}", f"{base.cpu / one.cpu:.2f}"]
+        for name, one in medians.items()
+    ]
     print(f"{len(apart)} numbers, largest difference {apart[worst]:.1e} ({worst})\n")
-    print(table(["way", "seconds", "ratio"], rows))
+    print(table(["way", "wall, s", "ratio", "CPU, s", "ratio"], rows))
     print(f"\nThe script's parts, last round:\n\n{parts}")
     if apart[worst] > TOLERANCE:
         raise SystemExit(f"numbers differ by more than {TOLERANCE}: the two did not do the same study")

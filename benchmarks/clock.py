@@ -1,9 +1,9 @@
-"""What benchmarks share: a random LLaMA, times taken in turns, memory, and tables."""
+"""What benchmarks share: a random LLaMA, times taken in turns, and memory."""
 
 import ctypes
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -68,9 +68,3 @@ def matmul_rate(d_model: int, rows: int = 512) -> float:
         a @ b
         done += 1
     return 2 * done * a.numel() * b.shape[1] / (time.perf_counter() - start)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

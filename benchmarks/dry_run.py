@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.project import copy_project
+
 JOBS_PER_DATASET = 10  # prepare, sample x 2, anchor, (tune, dump, compare) x 2 for one model
 FABRICATE = "\nfrom benchmarks.dry_run import fabricate\nfabricate(RECIPES, JOBS)\n"
 WITH, WITHOUT = "RECIPES = follow(STAGE_RULES)", "RECIPES = Recipes(STAGE_RULES)"
@@ -39,21 +40,13 @@ def fabricate(recipes: Any, jobs: dict[str, list[str]]) -> None:
         seal.seal(recipes.recipe(output), recipes.outputs(output))
 
 
-def copy_project(folder: Path) -> None:
-    """Copy what git tracks or would: nothing that was made from it."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().split():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-
-
-def make_grid(folder: Path, cells: int) -> None:
-    """Write the copy's params.yaml for a grid of that many cells."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+def enlarge(params_file: Path, cells: int) -> None:
+    """Write params.yaml for a grid of that many cells."""
+    params = yaml.safe_load(params_file.read_text())
     params["models"] = {"random": {"source": "pocket", "untrained": True}}
     names = [f"topic-{i}" for i in range(cells // JOBS_PER_DATASET)]
     params["datasets"] = {name: {"source": "world", "task": "topic"} for name in names}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    params_file.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def dry_run(folder: Path, **environment: str) -> float:
@@ -74,7 +67,7 @@ def swap(path: Path, old: str, new: str) -> None:
 def measure(folder: Path, cells: int, gigabytes: float, rounds: int) -> None:
     """Print the table."""
     copy_project(folder)
-    make_grid(folder, cells)
+    enlarge(folder / "params.yaml", cells)
     snakefile, rules = folder / "Snakefile", folder / "rules/dvc.smk"
     swap(rules, "import follow,", "import Recipes, follow,")
     text = snakefile.read_text()

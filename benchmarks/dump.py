@@ -13,7 +13,8 @@ import argparse
 import torch
 from transformers import PreTrainedModel
 
-from benchmarks.clock import extra_memory, in_turns, llama, matmul_rate, random_rows, table
+from benchmarks.clock import extra_memory, in_turns, llama, matmul_rate, random_rows
+from benchmarks.tables import table
 from workflow_scripts.lib.hidden_states import Reader
 
 LABELS = [[50], [60]]

@@ -20,8 +20,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from benchmarks.clock import in_turns, llama, table
+from benchmarks.clock import in_turns, llama
 from benchmarks.dump import LABELS, Rows, flags, many_after_one
+from benchmarks.tables import table
 from workflow_scripts.lib.hidden_states import Reader
 from workflow_scripts.lib.pocket.model import tokenizer
 

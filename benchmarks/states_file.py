@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.clock import in_turns, llama, random_rows, table
+from benchmarks.clock import in_turns, llama, random_rows
+from benchmarks.tables import table
 from workflow_scripts.lib.dumps import open_dump
 from workflow_scripts.lib.hidden_states import LastToken, Reader
 from workflow_scripts.lib.state_tables import Arm, Asked, state_writer

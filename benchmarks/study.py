@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.clock import table
-from benchmarks.dry_run import ROOT, copy_project
+from benchmarks.project import ROOT, copy_project
+from benchmarks.tables import table
 
 TOLERANCE = 1e-3
 Numbers = dict[str, float | str | None]

@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from benchmarks.clock import in_turns, llama, random_rows, table
+from benchmarks.clock import in_turns, llama, random_rows
+from benchmarks.tables import table
 from benchmarks.usual_study import collated, tuned
 from workflow_scripts.lib.lora import TunedAdapter, Tuning
 from workflow_scripts.lib.prompts import TuningExample

@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers import TrainingArguments as Arguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from benchmarks.clock import table
+from benchmarks.tables import table
 from workflow_scripts.lib.datasets import label_words, prepare, template_of
 from workflow_scripts.lib.demonstrations import Draw, sample_draws
 from workflow_scripts.lib.examples import Examples

@@ -25,7 +25,7 @@ from benchmarks.project import ROOT, copy_project
 from benchmarks.tables import table
 
 TOLERANCE = 1e-3
-Numbers = dict[str, float | str | None]
+Numbers = dict[str, Any]  # metrics.json, parsed
 
 
 class Seconds(NamedTuple):
@@ -41,7 +41,7 @@ def workflow(folder: Path, params: Path) -> tuple[Seconds, Numbers]:
     shutil.copyfile(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # DVC looks for it
     seconds, _ = _timed([sys.executable, "-m", "snakemake", "--cores", "all"], folder)
-    return seconds, _numbers(folder / "artifacts/aggregate_similarity/metrics.json")
+    return seconds, json.loads((folder / "artifacts/aggregate_similarity/metrics.json").read_text())
 
 
 def usual(folder: Path, params: Path, threads: int | None) -> tuple[Seconds, Numbers, str]:
@@ -50,7 +50,7 @@ def usual(folder: Path, params: Path, threads: int | None) -> tuple[Seconds, Num
     command = [sys.executable, "-m", "benchmarks.usual_study", "--params", str(params), "--metrics", str(metrics)]
     command += ["--threads", str(threads)] if threads else []
     seconds, parts = _timed(command, ROOT)
-    return seconds, _numbers(metrics), parts
+    return seconds, json.loads(metrics.read_text()), parts
 
 
 def _timed(command: list[str], folder: Path) -> tuple[Seconds, str]:
@@ -67,10 +67,6 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _numbers(path: Path) -> Numbers:
-    return dict(_leaves(json.loads(path.read_text()), ""))
-
-
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(value, dict):
         yield name, value
@@ -79,11 +75,12 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def differences(ours: Numbers, theirs: Numbers) -> dict[str, float]:
-    """Name -> how far the two numbers are apart; infinite where one is missing, or is no number and another."""
-    return {name: _apart(ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()}
+    """Path in the JSON -> how far the two are apart; infinite where one is missing, or no number and not the same."""
+    one, other = dict(_leaves(ours, "")), dict(_leaves(theirs, ""))
+    return {name: _apart(one.get(name), other.get(name)) for name in one.keys() | other.keys()}
 
 
-def _apart(one: float | str | None, other: float | str | None) -> float:
+def _apart(one: Any, other: Any) -> float:
     if isinstance(one, int | float) and isinstance(other, int | float):
         return abs(one - other)
     return 0.0 if one == other and one is not None else float("inf")

@@ -37,8 +37,8 @@ DUMP_LOOK = $(LOOK) --demonstrations 4 --queries 10 --usual-queries 4
 bench: SHELL = /bin/bash
 bench: .SHELLFLAGS = -o pipefail -ec
 bench: .venv/installed .venv-rivals/installed   ## measure everything, hours; QUICK=1 for a look; also in logs/bench.md
-	mkdir -p logs
-	run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
+	@mkdir -p logs
+	@run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK)); \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK),--d-model 768 --layers 12 --demonstrations 8 --queries 100 --usual-queries 10); \
 	run .venv-rivals/bin/python -m benchmarks.rivals $(if $(QUICK),$(DUMP_LOOK)); \

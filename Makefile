@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: reproduce test test-kills check explain lint format environment lock schema
+.PHONY: reproduce test test-kills bench check explain lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes
 	snakemake --cores all
@@ -31,6 +31,24 @@ explain: .venv/installed              ## say what TARGET was made from, and why 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
 
+# Every benchmark, with what QUICK=1 makes of it: as small as still tells whether it runs.
+LOOK = --d-model 128 --layers 2 --vocabulary 1000 --rounds 1
+DUMP_LOOK = $(LOOK) --demonstrations 4 --queries 10 --usual-queries 4
+bench: SHELL = /bin/bash
+bench: .SHELLFLAGS = -o pipefail -ec
+bench: .venv/installed .venv-rivals/installed   ## measure everything, hours; QUICK=1 for a look; also in logs/bench.md
+	@mkdir -p logs
+	@run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
+	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK)); \
+	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK),--d-model 768 --layers 12 --demonstrations 8 --queries 100 --usual-queries 10); \
+	run .venv-rivals/bin/python -m benchmarks.rivals $(if $(QUICK),$(DUMP_LOOK)); \
+	run python -m benchmarks.tune $(if $(QUICK),$(LOOK) --adapters 4 --usual-adapters 2 --steps 2); \
+	run python -m benchmarks.study --threads 1 $(if $(QUICK),--params benchmarks/look.yaml); \
+	run python -m benchmarks.states_file $(if $(QUICK),$(LOOK) --queries 20 --draws 2); \
+	run python -m benchmarks.dry_run $(if $(QUICK),--cells 20 --gigabytes .01 --rounds 1); \
+	run python -m benchmarks.startup $(if $(QUICK),benchmarks/look.yaml); \
+	} 2>&1 | tee logs/bench.md
+
 schema: .venv/installed               ## write docs/params.schema.json from lib/settings.py
 	python -m workflow_scripts.lib.settings
 
@@ -41,6 +59,8 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 	$(LOCK) --upgrade --output-file requirements.lock requirements.in
 	sed --in-place '/^torch==/s/+[a-z0-9]*//' requirements.lock
 	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
+	$(LOCK) --upgrade --output-file benchmarks/requirements-rivals.lock benchmarks/requirements-rivals.in
+	sed --in-place '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock
 
 .venv/installed: requirements.lock
 	$(PYTHON) -m venv .venv
@@ -49,4 +69,9 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	touch $@
+
+.venv-rivals/installed: benchmarks/requirements-rivals.lock
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

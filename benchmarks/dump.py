@@ -57,13 +57,18 @@ def _causal_pairs(before: int, count: int) -> int:
     return count * before + count * (count + 1) // 2
 
 
+def many_after_one(options: argparse.Namespace) -> tuple[list[int], Rows]:
+    """Token ids of the demonstrations, and those of each query that comes after them."""
+    prefix = [i for row in random_rows(options.demonstrations, 30, 50, options.vocabulary, 0) for i in row]
+    return prefix, random_rows(options.queries, 20, 45, options.vocabulary, 1)
+
+
 def main() -> None:
     """Run from the command line."""
-    options = _options()
+    options = flags(__doc__).parse_args()
     torch.set_num_threads(1)
     model = llama(options.d_model, options.layers, options.vocabulary)
-    prefix = [i for row in random_rows(options.demonstrations, 30, 50, options.vocabulary, 0) for i in row]
-    queries = random_rows(options.queries, 20, 45, options.vocabulary, 1)
+    prefix, queries = many_after_one(options)
     reader = Reader(model, LABELS, tokens_per_batch=options.tokens_per_batch)
     some = queries[: options.usual_queries]
     difference = (reader.read(prefix, some).states - torch.tensor(usual(model, prefix, some))).abs().max()
@@ -88,17 +93,18 @@ def main() -> None:
     print(table(["way", "seconds", "ratio", "share of the floor", "peak extra memory, MiB"], rows))
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def flags(description: str | None) -> argparse.ArgumentParser:
+    """The flags of this benchmark and of those in its setting."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--d-model", type=int, default=512)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--vocabulary", type=int, default=32_000)
     parser.add_argument("--demonstrations", type=int, default=16)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--usual-queries", type=int, default=20, help="the usual loop runs these and is scaled up")
+    parser.add_argument("--usual-queries", type=int, default=20, help="slow ways run these and are scaled up")
     parser.add_argument("--tokens-per-batch", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

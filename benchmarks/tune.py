@@ -12,17 +12,15 @@ import tempfile
 from pathlib import Path
 
 import torch
-from peft import get_peft_model
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
+from benchmarks.usual_study import collated, tuned
 from workflow_scripts.lib.lora import TunedAdapter, Tuning
 from workflow_scripts.lib.prompts import TuningExample
 from workflow_scripts.lib.tuning import Case, tune
-
-IGNORED = -100
 
 
 def usual(folder: Path, cases: list[Case], tuning: Tuning) -> list[float]:
@@ -31,40 +29,11 @@ def usual(folder: Path, cases: list[Case], tuning: Tuning) -> list[float]:
 
 
 def _usual(folder: Path, case: Case, tuning: Tuning) -> float:
-    base = AutoModelForCausalLM.from_pretrained(folder)
-    torch.manual_seed(case.seed)
-    model = get_peft_model(base, tuning.lora_config())
+    model, _ = tuned(AutoModelForCausalLM.from_pretrained(folder), case.examples, tuning, case.seed)
     with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(
-            output_dir=output,
-            per_device_train_batch_size=len(case.examples),
-            max_steps=tuning.steps,
-            learning_rate=tuning.learning_rate,
-            lr_scheduler_type="constant",
-            max_grad_norm=tuning.max_grad_norm,
-            save_strategy="no",
-            report_to="none",
-            logging_steps=1,
-            disable_tqdm=True,
-            use_cpu=True,
-        )
-        trainer = Trainer(model, arguments, train_dataset=case.examples, data_collator=_collated)
-        trainer.log = lambda *_: None
-        trainer.train()
         model.save_pretrained(output)
-        with torch.inference_mode():
-            return float(model.eval()(**_collated(case.examples)).loss)
-
-
-def _collated(examples: list[TuningExample]) -> dict[str, torch.Tensor]:
-    longest = max(len(one.prompt) + len(one.label) for one in examples)
-    pads = [longest - len(one.prompt) - len(one.label) for one in examples]
-    rows = list(zip(examples, pads, strict=True))
-    return {
-        "input_ids": torch.tensor([one.prompt + one.label + [0] * pad for one, pad in rows]),
-        "attention_mask": torch.tensor([[1] * (longest - pad) + [0] * pad for pad in pads]),
-        "labels": torch.tensor([[IGNORED] * len(one.prompt) + one.label + [IGNORED] * pad for one, pad in rows]),
-    }
+    with torch.inference_mode():
+        return float(model(**collated(case.examples)).loss)
 
 
 def main() -> None:
@@ -83,8 +52,8 @@ def main() -> None:
     last: dict[str, list[float]] = {}
 
     def engine() -> None:
-        tuned: list[TunedAdapter] = list(tune(model, cases, tuning))
-        last["engine"] = [adapter.losses[-1] for adapter in tuned]
+        adapters: list[TunedAdapter] = list(tune(model, cases, tuning))
+        last["engine"] = [adapter.losses[-1] for adapter in adapters]
 
     def trainers() -> None:
         last["usual"] = usual(Path(folder), some, tuning)

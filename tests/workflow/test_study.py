@@ -5,6 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.study import differences
+
 pytestmark = pytest.mark.workflow
 
 
@@ -43,6 +45,17 @@ def test_the_report_and_the_metrics_are_there(study):
     assert set(metrics["random"]["work-arbitrary"]["accuracy"]) == {"anchor", "icl", "it"}
     assert "accuracy.anchor" in study.run("dvc metrics show")
     study.run("dvc plots show --json")
+
+
+def test_the_numbers_are_those_of_the_same_study_as_one_plain_script(study):
+    study.run("python -m benchmarks.usual_study --threads 1 --metrics .snakemake/usual.json")
+    ours, theirs = (
+        json.loads((study.folder / path).read_text())
+        for path in ("artifacts/aggregate_similarity/metrics.json", ".snakemake/usual.json")
+    )
+    apart = differences(ours, theirs)
+    assert "/random/work-arbitrary/update_cosine" in apart
+    assert max(apart.values()) < 1e-3, apart
 
 
 def test_artifacts_name_no_path_of_this_machine(study):

@@ -1,0 +1,307 @@
+"""The study of a params file as it is usually written: one script, one prompt at a time, a Trainer for each adapter.
+
+python -m benchmarks.usual_study --metrics metrics.json
+python -m benchmarks.usual_study --params benchmarks/look.yaml --metrics metrics.json    # a look, in seconds
+
+No Snakemake, no DVC, and none of the tool's engines: from the tool come the embedded model's training, the data, the
+draws and the prompts, so that numbers can be compared. Measures are written out here and not shared, so that they are
+a check too. Prints wall time by part.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from peft import PeftModel, get_peft_model
+from scipy.stats import DegenerateDataWarning, bootstrap
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PrinterCallback, Trainer
+from transformers import TrainingArguments as Arguments
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from benchmarks.tables import table
+from workflow_scripts.lib.datasets import label_words, prepare, template_of
+from workflow_scripts.lib.demonstrations import Draw, sample_draws
+from workflow_scripts.lib.examples import Examples
+from workflow_scripts.lib.lora import Tuning
+from workflow_scripts.lib.pocket import model as pocket
+from workflow_scripts.lib.pocket.training import train
+from workflow_scripts.lib.prompts import Prompts, TuningExample
+from workflow_scripts.lib.provenance import digest
+from workflow_scripts.lib.settings import Study, read_study
+from workflow_scripts.lib.sources import PocketModel
+
+IGNORED = -100
+Values = dict[tuple[Any, ...], list[float]]  # (factor, level, layer, measure) -> a value for each draw
+
+SECONDS: dict[str, float] = defaultdict(float)
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Add the block's wall time to a part of the study."""
+    start = time.perf_counter()
+    yield
+    SECONDS[name] += time.perf_counter() - start
+
+
+class Answers(NamedTuple):
+    """What one condition gives for all queries."""
+
+    states: np.ndarray  # [query, layer, d_model]
+    labels: np.ndarray  # [query], index of the likeliest label
+    tokens: np.ndarray  # [query], likeliest token
+
+
+@torch.inference_mode()
+def ask(model: torch.nn.Module, prompts: Sequence[list[int]], label_tokens: list[int]) -> Answers:
+    """One prompt after the other, with all hidden states of each."""
+    states, labels, tokens = [], [], []
+    for ids in prompts:
+        output = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+        states.append(torch.stack([layer[0, -1] for layer in output.hidden_states]).numpy())
+        last = output.logits[0, -1]
+        labels.append(int(last[label_tokens].argmax()))
+        tokens.append(int(last.argmax()))
+    return Answers(np.stack(states), np.array(labels), np.array(tokens))
+
+
+def tuned(base: PreTrainedModel, examples: list[TuningExample], tuning: Tuning, seed: int) -> tuple[PeftModel, Trainer]:
+    """A fresh adapter, tuned by the Trainer on all examples in every step, and the Trainer with its losses."""
+    torch.manual_seed(seed)
+    model = get_peft_model(base, tuning.lora_config())
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = Arguments(
+            output_dir=folder,
+            per_device_train_batch_size=len(examples),
+            max_steps=tuning.steps,
+            learning_rate=tuning.learning_rate,
+            weight_decay=0.0,
+            lr_scheduler_type="constant",
+            max_grad_norm=tuning.max_grad_norm,
+            save_strategy="no",
+            report_to="none",
+            logging_steps=1,
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        trainer = Trainer(model, arguments, train_dataset=examples, data_collator=collated)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return model.eval(), trainer
+
+
+def collated(examples: list[TuningExample]) -> dict[str, torch.Tensor]:
+    """A padded batch in which only labels are supervised."""
+    longest = max(len(one.prompt) + len(one.label) for one in examples)
+    pads = [longest - len(one.prompt) - len(one.label) for one in examples]
+    rows = list(zip(examples, pads, strict=True))
+    return {
+        "input_ids": torch.tensor([one.prompt + one.label + [0] * pad for one, pad in rows]),
+        "attention_mask": torch.tensor([[1] * (longest - pad) + [0] * pad for pad in pads]),
+        "labels": torch.tensor([[IGNORED] * len(one.prompt) + one.label + [IGNORED] * pad for one, pad in rows]),
+    }
+
+
+def moved(trainer: Trainer) -> bool:
+    """Did the loss fall."""
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses[-1] < losses[0]
+
+
+def prepared_model(source: PocketModel, study: Study, folder: Path) -> None:
+    """Write the embedded model and its tokenizer."""
+    model = pocket.initial_model(source.seed)
+    if not source.untrained:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as the workflow trains it: another number of threads gives another model
+        settings = study.prepare_model.model_dump(exclude={"gate_queries"})
+        train(model, seed=source.seed, **settings, progress=lambda *_: None)
+        torch.set_num_threads(threads)
+    model.save_pretrained(folder)
+    pocket.tokenizer().save_pretrained(folder)
+
+
+def norm(x: np.ndarray) -> np.ndarray:
+    """Length of the last axis."""
+    return np.linalg.norm(x, axis=-1)
+
+
+def cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cosine along the last axis; NaN where a vector is zero."""
+    return (x * y).sum(-1) / (norm(x) * norm(y))
+
+
+def measured(anchor: Answers, icl: Answers, it: Answers) -> dict[str, np.ndarray]:
+    """Measure -> its mean over queries at each layer."""
+    a, i, t = (one.states.astype(np.float64) for one in (anchor, icl, it))
+    ai, at, both = cosine(a, i), cosine(a, t), cosine(i, t)
+    values = {
+        "cosine anchor_icl": ai,
+        "cosine anchor_it": at,
+        "cosine icl_it": both,
+        "update_cosine": cosine(i - a, t - a),
+        "partial_cosine": (both - ai * at) / np.sqrt((1 - ai**2) * (1 - at**2)),
+        "movement icl": norm(i - a) / norm(a),
+        "movement it": norm(t - a) / norm(a),
+    }
+    means = {name: np.nanmean(value, axis=0) for name, value in values.items()}
+    larger = np.maximum(means["cosine anchor_icl"], means["cosine anchor_it"])
+    return means | {"margin": means["cosine icl_it"] - larger}
+
+
+def answered(anchor: Answers, icl: Answers, it: Answers, gold: np.ndarray, gold_tokens: np.ndarray) -> dict[str, float]:
+    """Accuracies of every condition, and how often ICL and IT agree."""
+    conditions = {"anchor": anchor, "icl": icl, "it": it}
+    values = {f"accuracy {name}": float((one.labels == gold).mean()) for name, one in conditions.items()}
+    values |= {f"open_accuracy {name}": float((one.tokens == gold_tokens).mean()) for name, one in conditions.items()}
+    return values | {"agreement": float((icl.labels == it.labels).mean())}
+
+
+class Cell:
+    """One (model, data set) of the study."""
+
+    def __init__(self, study: Study, dataset: str, folder: Path, output: Path) -> None:
+        source = study.datasets[dataset]
+        self.study, self.folder, self.output, self.key = study, folder, output, f"{study.seed}/{dataset}"
+        made = prepare(source, pool=study.prepare_dataset.pool, queries=study.queries, key=self.key)
+        self.data = Examples(made.pool, made.queries, label_words(source))
+        self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        self.prompts = Prompts(AutoTokenizer.from_pretrained(folder), template_of(source), self.data.words)
+        self.queries = [self.prompts.query(one.fields) for one in self.data.queries]
+        self.label_tokens = [self.prompts.labels[word][0] for word in self.data.words]
+        self.gold = np.array([self.data.words.index(one.label) for one in self.data.queries])
+        with part("anchor states"):
+            self.anchor = self.answers(self.model)
+
+    def answers(self, model: torch.nn.Module, draw: Draw | None = None) -> Answers:
+        """What a model answers, after a draw's demonstrations if there are any."""
+        prefix = self.prompts.prefix(draw.as_demonstrations() if draw else ())
+        return ask(model, [prefix + query for query in self.queries], self.label_tokens)
+
+    def run(self) -> Values:
+        """All factors, levels and draws."""
+        values: Values = defaultdict(list)
+        settings = {"draws": self.study.draws, "balanced": self.study.sample_demonstrations.balanced, "key": self.key}
+        for factor, levels in self.study.factors.levels().items():
+            reference = self.study.reference.model_dump()
+            for draw in sample_draws(self.data, factor=factor, levels=levels, reference=reference, **settings):
+                for (layer, measure), value in self.compared(draw, self.output / factor / draw.level).items():
+                    values[factor, draw.level, layer, measure].append(value)
+        return values
+
+    def compared(self, draw: Draw, folder: Path) -> dict[tuple[int | None, str], float]:
+        """(layer, measure) -> value of one draw; adapter and states are kept in a folder."""
+        folder = folder / str(draw.draw)
+        folder.mkdir(parents=True)
+        with part("ICL states"):
+            icl = self.answers(self.model, draw)
+        with part("tuning"):
+            base = AutoModelForCausalLM.from_pretrained(self.folder)
+            seed = int(digest([self.study.seed, draw.draw]), 16) % 2**32
+            examples = self.prompts.tuning_examples(draw.as_demonstrations())
+            model, trainer = tuned(base, examples, Tuning(**self.study.tune_lora.model_dump()), seed)
+            model.save_pretrained(folder)
+        with part("IT states"):
+            it = self.answers(model)
+        with part("measures"):
+            np.savez(folder / "states.npz", icl=icl.states, it=it.states)
+            by_layer = measured(self.anchor, icl, it).items()
+            values = {(layer, name): float(one) for name, means in by_layer for layer, one in enumerate(means)}
+            tokens = np.array(self.label_tokens)[self.gold]
+            values |= {(None, name): one for name, one in answered(self.anchor, icl, it, self.gold, tokens).items()}
+            return values | {(None, "moved"): float(moved(trainer))}
+
+
+def interval(values: list[float], study: Study) -> list[float]:
+    """Bootstrap interval of the mean over draws."""
+    settings = study.aggregate_similarity
+    with part("bootstrap"):
+        made = bootstrap(
+            (values,),
+            np.mean,
+            n_resamples=settings.resamples,
+            confidence_level=settings.confidence,
+            method="percentile",
+            rng=study.seed,
+        )
+    return [float(made.confidence_interval.low), float(made.confidence_interval.high)]
+
+
+def summary(values: Values, study: Study) -> list[dict[str, Any]]:
+    """A row an estimate: mean over draws and its interval."""
+    names = ("factor", "level", "layer", "measure")
+    return [
+        dict(zip(names, key, strict=True))
+        | {"mean": float(np.mean(one)), "interval": interval(one, study) if len(one) > 1 else None}
+        for key, one in values.items()
+    ]
+
+
+def metrics(values: Values, study: Study) -> dict[str, Any]:
+    """The numbers of metrics.json: at the reference setting and the last layer."""
+    levels, reference = study.factors.levels(), study.reference.model_dump()
+    factor = next(name for name, some in levels.items() if reference[name] in some)
+    level = str(reference[factor])
+    last = max(layer for _, _, layer, _ in values if layer is not None)
+    at = {"factor": factor, "level": level, "layer": last}
+    found: dict[str, Any] = {"at": at, "draws": study.draws}
+    for (a_factor, a_level, layer, measure), one in values.items():
+        if (a_factor, a_level) == (factor, level) and layer in (None, last):
+            name, _, of = measure.partition(" ")
+            if name == "moved":
+                found["adapters_not_moved"] = len(one) - int(sum(one))
+            elif of:
+                found.setdefault(name, {})[of] = float(np.mean(one))
+            else:
+                found[name] = float(np.mean(one))
+    return found
+
+
+def run(study: Study, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Model -> data set -> metrics, and the same for all estimates."""
+    found: dict[str, Any] = {}
+    estimates: dict[str, Any] = {}
+    for name, source in study.models.items():
+        with part("model"):
+            prepared_model(source, study, folder / "models" / name)
+        for dataset in study.datasets:
+            values = Cell(study, dataset, folder / "models" / name, folder / name / dataset).run()
+            found.setdefault(name, {})[dataset] = metrics(values, study)
+            estimates.setdefault(name, {})[dataset] = summary(values, study)
+    return found, estimates
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--metrics", type=Path, required=True, help="JSON file to write, beside it all estimates")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's, as it chooses itself")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    set_verbosity_error()
+    disable_progress_bar()
+    # At the embeddings no query has an update, hence no update cosine; what does not vary has no interval.
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", category=DegenerateDataWarning)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        found, estimates = run(read_study(options.params), Path(folder))
+    options.metrics.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    options.metrics.with_suffix(".estimates.json").write_text(json.dumps(estimates) + "\n")
+    whole = time.perf_counter() - start
+    rows = [[name, f"{taken:.1f}"] for name, taken in {**SECONDS, "all": whole}.items()]
+    print(table(["part", "seconds"], rows))
+
+
+if __name__ == "__main__":
+    main()

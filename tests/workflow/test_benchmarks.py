@@ -1,0 +1,57 @@
+"""Benchmarks are commands that nobody runs for weeks: a look with each still runs, and its ways still do the same.
+
+benchmarks.study is tested by its parts: the script's numbers in test_study.py, beside a study that is made there.
+"""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.study import differences
+from tests.workflow.conftest import ROOT
+from workflow_scripts.lib.settings import read_study
+
+pytestmark = pytest.mark.workflow
+FAST = ["--d-model", "64", "--layers", "2", "--vocabulary", "500", "--rounds", "1"]
+
+
+def printed(name, *flags):
+    """What a benchmark prints; it fails the test if it fails."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *FAST, *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rows(output):
+    """First cells of a table's rows."""
+    return [line.strip("| ").split(" | ")[0] for line in output.splitlines() if line.startswith("|")][2:]
+
+
+def test_the_ways_to_dump_give_the_same_states():
+    output = printed("dump", "--demonstrations", "2", "--queries", "6", "--usual-queries", "3")
+    assert float(re.search(r"difference of a state ([\d.e+-]+)", output)[1]) < 1e-5
+    assert {"usual", "engine"} < set(rows(output))
+
+
+def test_the_ways_to_tune_end_at_the_same_losses():
+    output = printed("tune", "--adapters", "2", "--usual-adapters", "2", "--examples", "3", "--steps", "2")
+    assert float(re.search(r"at most ([\d.e+-]+) apart", output)[1]) < 1e-5
+    assert rows(output) == ["usual", "engine"]
+
+
+def test_every_file_of_states_gives_back_what_was_written():
+    output = printed("states_file", "--demonstrations", "2", "--queries", "5", "--draws", "2")
+    assert "not the ones written: none" in output
+    assert len(rows(output)) == 5
+
+
+def test_the_study_for_a_look_is_one_that_can_run():
+    assert read_study(ROOT / "benchmarks/look.yaml").models.keys() == {"random"}
+
+
+def test_numbers_that_one_side_lacks_are_not_the_same():
+    apart = differences({"a": {"b": 1.0, "c": None}, "d": "x"}, {"a": {"b": 1.5}, "d": "x"})
+    assert apart == {"/a/b": 0.5, "/a/c": float("inf"), "/d": 0.0}

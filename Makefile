@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: reproduce test test-kills bench check explain lint format environment lock schema
+.PHONY: reproduce test test-gpu test-kills bench check explain lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes
 	snakemake --cores all
@@ -27,6 +27,9 @@ format: .venv/installed-dev           ## lay the code out
 
 explain: .venv/installed              ## say what TARGET was made from, and why it is fresh or not
 	@EXPLAIN=$(TARGET) snakemake --dry-run 2>&1 | grep -v "workflow specific profile"
+
+test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
+	pytest -m gpu
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed

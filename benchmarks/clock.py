@@ -13,7 +13,7 @@ from transformers import LlamaConfig, PreTrainedModel
 from workflow_scripts.lib.models import random_model
 
 
-def llama(d_model: int, layers: int, vocabulary: int) -> PreTrainedModel:
+def llama(d_model: int, layers: int, vocabulary: int, device: str = "cpu") -> PreTrainedModel:
     """A random LLaMA with heads of 64 dimensions and the usual feed-forward width, in float32."""
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -23,7 +23,7 @@ def llama(d_model: int, layers: int, vocabulary: int) -> PreTrainedModel:
         num_attention_heads=d_model // 64,
         max_position_embeddings=4096,
     )
-    return random_model(config, seed=0).eval()
+    return random_model(config, seed=0).eval().to(device)
 
 
 def random_rows(count: int, shortest: int, longest: int, vocabulary: int, seed: int) -> list[list[int]]:
@@ -34,7 +34,10 @@ def random_rows(count: int, shortest: int, longest: int, vocabulary: int, seed: 
 
 
 def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of every way; each round runs all of them, so that a busy machine slows all alike."""
+    """Median seconds of every way; each round runs all of them, so that a busy machine slows all alike.
+
+    A way ends with results on the CPU, so that nothing of it is still queued on a GPU.
+    """
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
@@ -44,8 +47,19 @@ def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: median(times) for name, times in taken.items()}
 
 
-def extra_memory(run: Callable[[], object]) -> float:
-    """MiB by which the process's peak exceeds what it held before; Linux with glibc only."""
+def extra_memory(run: Callable[[], object], device: str = "cpu") -> float:
+    """MiB by which the peak exceeds what was held before: of the process (Linux with glibc only) or of the GPU."""
+    return _extra_of_process(run) if device == "cpu" else _extra_of_gpu(run, device)
+
+
+def _extra_of_gpu(run: Callable[[], object], device: str) -> float:
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    run()
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def _extra_of_process(run: Callable[[], object]) -> float:
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free but still held would hide what the run takes
     Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak
@@ -59,12 +73,15 @@ def _resident(field: str) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith(f"{field}:"))
 
 
-def matmul_rate(d_model: int, rows: int = 512) -> float:
-    """Floating-point operations a second of a plain matrix product of the model's own shapes."""
-    a, b = torch.randn(rows, d_model), torch.randn(d_model, d_model * 8 // 3)
+def matmul_rate(d_model: int, device: str = "cpu") -> float:
+    """Floating-point operations a second of a plain matrix product of the model's own shapes, in float32."""
+    rows = 512 if device == "cpu" else 8192
+    a, b = torch.randn(rows, d_model, device=device), torch.randn(d_model, d_model * 8 // 3, device=device)
     start = time.perf_counter()
     done = 0
     while time.perf_counter() - start < 1:
-        a @ b
+        c = a @ b
+        if device != "cpu":
+            c[0, 0].item()  # a GPU only queues the product; this waits for it
         done += 1
     return 2 * done * a.numel() * b.shape[1] / (time.perf_counter() - start)

@@ -1,0 +1,75 @@
+"""What a GPU computes is what the CPU computes. On the CPU the same tests hold that they can pass."""
+
+import sys
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from benchmarks import dump
+from benchmarks.clock import llama, random_rows
+from tests.stage.test_lora import TUNING, random_cases
+from workflow_scripts.lib.adapters import with_adapter
+from workflow_scripts.lib.budget import FIRST, ON_CPU
+from workflow_scripts.lib.hidden_states import Reader
+from workflow_scripts.lib.lora import adapter_config, save_adapter
+from workflow_scripts.lib.tuning import tune
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+pytestmark = pytest.mark.stage
+LABELS = [[50], [60, 61]]
+QUERIES = random_rows(40, 3, 45, 300, 1)
+(PREFIX,) = random_rows(1, 300, 300, 300, 2)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=gpu)])
+def device(request):
+    torch.set_float32_matmul_precision("highest")  # as load_model does: no TF32
+    return request.param
+
+
+def read(device, adapter=None, prefix=PREFIX):
+    model = llama(256, 4, 300, device)
+    reader = Reader(model, LABELS, tokens_per_batch="auto")
+    if adapter is None:
+        return reader.read(prefix, QUERIES)
+    with with_adapter(model, adapter):
+        return reader.read(prefix, QUERIES)
+
+
+def same(one, other):
+    """Within 1e-4 of each state's norm."""
+    return bool(((one - other).norm(dim=-1) <= 1e-4 * other.norm(dim=-1)).all())
+
+
+def test_states_are_those_of_the_cpu(device):
+    found, expected = read(device), read("cpu")
+    assert same(found.states, expected.states)
+    assert torch.allclose(found.label_log_probs, expected.label_log_probs, atol=1e-3)
+    assert torch.equal(found.top_token, expected.top_token)
+
+
+def test_adapters_are_those_of_the_cpu_and_so_are_states_through_them(device, tmp_path):
+    (case,) = random_cases((3,))
+    (found,), (expected,) = (list(tune(llama(256, 4, 300, d), [case], TUNING)) for d in (device, "cpu"))
+    assert found.losses == pytest.approx(expected.losses, rel=1e-3)
+    save_adapter(expected, adapter_config(llama(256, 4, 300), TUNING), tmp_path / "a")
+    assert same(read(device, tmp_path / "a", []).states, read("cpu", tmp_path / "a", []).states)
+
+
+def test_the_budget_is_that_of_the_device(device):
+    reader = Reader(llama(256, 4, 300, device), LABELS, tokens_per_batch="auto")
+    for _ in range(3):
+        reader.read(PREFIX, QUERIES * 8)
+    assert reader.budget.tokens == ON_CPU if device == "cpu" else reader.budget.tokens >= FIRST
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
+def test_throughput_and_share_of_the_floor_are_printed(device, capsys):
+    sizes = ["--d-model", "128", "--layers", "2", "--vocabulary", "500", "--queries", "8", "--usual-queries", "2"]
+    options = dump.flags(None).parse_args(sizes if device == "cpu" else [])
+    assert dump.compare(options, device) < 1e-3
+    printed = capsys.readouterr().out
+    assert "share of the floor" in printed
+    with capsys.disabled() if device != "cpu" else nullcontext():
+        sys.stdout.write(f"\n{printed}")

@@ -25,6 +25,7 @@ from benchmarks.project import ROOT, copy_project
 from benchmarks.tables import table
 
 TOLERANCE = 1e-3
+THREADS = "of the script; torch's own choice if left out, and 1 is far faster for a small model on shared cores"
 Numbers = dict[str, Any]  # metrics.json, parsed
 
 
@@ -120,7 +121,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
-    parser.add_argument("--threads", type=int, help="torch threads of the script; torch's own choice if left out")
+    parser.add_argument("--threads", type=int, help=THREADS)
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     compare(options.params.resolve(), options.rounds, options.threads)

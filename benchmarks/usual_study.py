@@ -40,6 +40,7 @@ from workflow_scripts.lib.settings import Study, read_study
 from workflow_scripts.lib.sources import PocketModel
 
 IGNORED = -100
+THREADS = "torch's own choice if left out; 1 is far faster for a small model where other work shares the cores"
 Values = dict[tuple[Any, ...], list[float]]  # (factor, level, layer, measure) -> a value for each draw
 
 SECONDS: dict[str, float] = defaultdict(float)
@@ -285,7 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--metrics", type=Path, required=True, help="JSON file to write, beside it all estimates")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's, as it chooses itself")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help=THREADS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     set_verbosity_error()

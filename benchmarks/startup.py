@@ -16,12 +16,9 @@ and, unlike them, as many anchors: some more short jobs, so start-up comes out l
 """
 
 import argparse
-import ctypes
 import json
 import os
-import resource
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,10 +30,10 @@ from typing import Any, NamedTuple
 import psutil
 import yaml
 
+from benchmarks.processes import cpu_of_the_dead, timed
 from benchmarks.project import ROOT, copy_project
 from benchmarks.tables import table
 
-BECOME_PARENT_OF_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 SAMPLE_SECONDS = 0.5
 CORES = len(os.sched_getaffinity(0))
 
@@ -64,28 +61,17 @@ def run(folder: Path) -> Run:
     records = folder / "records"
     records.mkdir()
     environment = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks/recorder"), "RECORDS": str(records)}
-    ctypes.CDLL(None).prctl(BECOME_PARENT_OF_ORPHANS, 1, 0, 0, 0)
     ended, samples = threading.Event(), list[tuple[float, float]]()
     sampler = threading.Thread(target=sample, args=(ended, samples))
-    before, machine, started = cpu_of_the_dead(), cpu_of_the_machine(), time.monotonic()
+    machine = cpu_of_the_machine()
     sampler.start()
-    done = subprocess.run(["snakemake", "--cores", "all"], cwd=folder, env=environment, capture_output=True, text=True)
-    wall = time.monotonic() - started
-    ended.set()
-    sampler.join()
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
+    try:
+        taken = timed(["snakemake", "--cores", "all"], folder, environment)
+    finally:
+        ended.set()
+        sampler.join()
     lines = [json.loads(path.read_text()) for path in records.glob("*.json")]
-    return Run(wall, cpu_of_the_dead() - before, cpu_of_the_machine() - machine, samples, lines)
-
-
-def cpu_of_the_dead() -> float:
-    """CPU seconds of all that ran below this process and has ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Run(taken.wall, taken.cpu, cpu_of_the_machine() - machine, samples, lines)
 
 
 def cpu_of_the_machine() -> float:

@@ -10,17 +10,16 @@ what other work on the machine disturbs less) and the largest difference between
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
+from benchmarks.processes import Taken, timed
 from benchmarks.project import ROOT, copy_project
 from benchmarks.tables import table
 
@@ -29,43 +28,21 @@ THREADS = "of the script; torch's own choice if left out, and 1 is far faster fo
 Numbers = dict[str, Any]  # metrics.json, parsed
 
 
-class Seconds(NamedTuple):
-    """What a command took."""
-
-    wall: float
-    cpu: float
-
-
-def workflow(folder: Path, params: Path) -> tuple[Seconds, Numbers]:
+def workflow(folder: Path, params: Path) -> tuple[Taken, Numbers]:
     """What it took and the numbers."""
     copy_project(folder)
     shutil.copyfile(params, folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # DVC looks for it
-    seconds, _ = _timed([sys.executable, "-m", "snakemake", "--cores", "all"], folder)
-    return seconds, json.loads((folder / "artifacts/aggregate_similarity/metrics.json").read_text())
+    taken = timed([sys.executable, "-m", "snakemake", "--cores", "all"], folder)
+    return taken, json.loads((folder / "artifacts/aggregate_similarity/metrics.json").read_text())
 
 
-def usual(folder: Path, params: Path, threads: int | None) -> tuple[Seconds, Numbers, str]:
-    """What it took, the numbers, and what the script says of its parts."""
+def usual(folder: Path, params: Path, threads: int | None) -> tuple[Taken, Numbers]:
+    """What it took, with what the script says of its parts, and the numbers."""
     metrics = folder / "usual.json"
     command = [sys.executable, "-m", "benchmarks.usual_study", "--params", str(params), "--metrics", str(metrics)]
     command += ["--threads", str(threads)] if threads else []
-    seconds, parts = _timed(command, ROOT)
-    return seconds, json.loads(metrics.read_text()), parts
-
-
-def _timed(command: list[str], folder: Path) -> tuple[Seconds, str]:
-    before, start = _cpu(), time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    taken = Seconds(time.perf_counter() - start, _cpu() - before)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return taken, done.stdout
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return timed(command, ROOT), json.loads(metrics.read_text())
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -93,26 +70,28 @@ def _apart(one: Any, other: Any) -> float:
 
 def compare(params: Path, rounds: int, threads: int | None) -> None:
     """Print the tables; SystemExit where the numbers are not the same."""
-    taken: dict[str, list[Seconds]] = {"usual script": [], "workflow": []}
+    taken: dict[str, list[Taken]] = {"usual script": [], "workflow": []}
     apart: dict[str, float] = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            seconds, ours = workflow(Path(folder), params)
-            taken["workflow"].append(seconds)
+            of_workflow, ours = workflow(Path(folder), params)
+            taken["workflow"].append(of_workflow)
         with tempfile.TemporaryDirectory() as folder:
-            seconds, theirs, parts = usual(Path(folder), params, threads)
-            taken["usual script"].append(seconds)
+            of_script, theirs = usual(Path(folder), params, threads)
+            taken["usual script"].append(of_script)
         apart = differences(ours, theirs)
     worst = max(apart, key=apart.__getitem__)
-    medians = {name: Seconds(*map(median, zip(*all_taken, strict=True))) for name, all_taken in taken.items()}
-    base = medians["usual script"]
+    medians = {
+        name: (median(one.wall for one in some), median(one.cpu for one in some)) for name, some in taken.items()
+    }
+    usual_wall, usual_cpu = medians["usual script"]
     rows = [
-        [name, f"{one.wall:.1f}", f"{base.wall / one.wall:.2f}", f"{one.cpu:.1f}", f"{base.cpu / one.cpu:.2f}"]
-        for name, one in medians.items()
+        [name, f"{wall:.1f}", f"{usual_wall / wall:.2f}", f"{cpu:.1f}", f"{usual_cpu / cpu:.2f}"]
+        for name, (wall, cpu) in medians.items()
     ]
     print(f"{len(apart)} numbers, largest difference {apart[worst]:.1e} ({worst})\n")
     print(table(["way", "wall, s", "ratio", "CPU, s", "ratio"], rows))
-    print(f"\nThe script's parts, last round:\n\n{parts}")
+    print(f"\nThe script's parts, last round:\n\n{taken['usual script'][-1].output}")
     if apart[worst] > TOLERANCE:
         raise SystemExit(f"numbers differ by more than {TOLERANCE}: the two did not do the same study")
 

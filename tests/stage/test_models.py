@@ -47,6 +47,11 @@ def test_dtype_is_the_models_own_setting(tiny_folder, tmp_path):
     assert prepared(tmp_path / "m", source).model.dtype == torch.bfloat16
 
 
+def test_a_device_that_is_not_there_is_named(tiny_folder, tmp_path):
+    with pytest.raises(ModelError, match=r"device cuda:99 cannot be used here \(.+\); name another `device`"):
+        prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder, device="cuda:99"))
+
+
 def test_a_model_that_the_gpus_hold_only_in_part_is_refused(tiny_folder, tmp_path, monkeypatch):
     halves = {"model.embed_tokens": "cpu", "model.rotary_emb": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
     halves |= {"model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk"}

@@ -17,6 +17,11 @@ EXPECTED = [
     ("models", {}, "models: dictionary should have at least 1 item"),
     ("models.pocket", {"source": "pockt"}, "models.pocket: .*'pocket', 'local', 'hub'"),
     ("models.mine", {"source": "hub", "id": "a/b"}, "models.mine.revision: missing"),
+    (
+        "models.m",
+        {"source": "local", "path": "m", "device": "gpu0"},
+        r"models.m.device: string should match.*\(is .gpu0",
+    ),
     ("models.a/b", {"source": "pocket"}, "models.a/b.*: string should match pattern"),
     ("datasets.mine", {"source": "local", "pool": "a"}, "datasets.mine.template: missing"),
     ("draws", 0, "draws: input should be greater than 0"),

@@ -62,7 +62,9 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     torch.set_float32_matmul_precision("highest")
     reference = read_reference(prepared)
     folder = locate(prepared, reference)
-    dtype, placement = getattr(torch, reference.dtype), device_map(device or reference.device)
+    asked = device or reference.device
+    _check_device(asked)
+    dtype, placement = getattr(torch, reference.dtype), device_map(asked)
     try:
         if reference.random_seed is None:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=placement)
@@ -164,6 +166,18 @@ def device_map(device: str) -> Any:
     if device == "auto":
         return "auto" if torch.cuda.is_available() else {"": "cpu"}
     return {"": device}
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device="cpu" if device == "auto" else device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for the device
+        raise ModelError(
+            f"device {device} cannot be used here ({str(error).splitlines()[0]}); name another `device` for the "
+            "model in params.yaml, such as auto or cpu"
+        ) from None
 
 
 def _one_device(placement: Any) -> str:

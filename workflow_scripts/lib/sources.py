@@ -1,13 +1,16 @@
 """Data sets and models as params.yaml names them."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from workflow_scripts.lib.prompts import Strict, Template
 
 Dtype = Literal["float32", "bfloat16", "float16"]
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="auto: GPUs where there are any, or the CPU")
+]
 
 
 class WorldDataset(Strict):
@@ -73,7 +76,7 @@ class LocalModel(Strict):
     source: Literal["local"]
     path: Path
     dtype: Dtype = "float32"
-    device: str = "auto"
+    device: Device = "auto"
     untrained: bool = False
     seed: int = 0
 
@@ -85,7 +88,7 @@ class HubModel(Strict):
     id: str
     revision: str
     dtype: Dtype = "float32"
-    device: str = "auto"
+    device: Device = "auto"
     untrained: bool = False
     seed: int = 0
 

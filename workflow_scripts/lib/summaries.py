@@ -26,24 +26,13 @@ def _cell_metrics(results: Results, model: str, dataset: str) -> dict[str, Any]:
         "cosine": {pair.replace("-", "_"): mean("cosine", pair) for pair in PAIRS},
         **{measure: mean(measure) for measure in ("margin", "update_cosine", "partial_cosine", "agreement")},
         "movement": {arm: mean("movement", f"anchor-{arm}") for arm in ("icl", "it")},
-        "noise": {pair.replace("-", "_"): _noise(results, model, dataset, pair) for pair in PAIRS},
+        "noise": {
+            pair.replace("-", "_"): _significant(results.at(model, dataset, "noise", pair).mean) for pair in PAIRS
+        },
         **{name: {c: mean(name, c) for c in CONDITIONS} for name in ("accuracy", "open_accuracy")},
         "adapters_not_moved": results.adapters_not_moved(model, dataset),
         "draws": results.at(model, dataset, "moved", "it").draws,
     }
-
-
-def _noise(
-    results: Results,
-    model: str,
-    dataset: str,
-    pair: str,
-    *,
-    setting: Setting | None = None,
-    layer: int | None = None,
-) -> float | None:
-    mean = results.at(model, dataset, "noise", pair, setting=setting, layer=layer).mean
-    return None if mean is None else float(f"{mean:.{SIGNIFICANT}g}")
 
 
 LAYERS_HEADER = ["model", "dataset", "pair", "layer", "cosine", "noise"]
@@ -55,8 +44,9 @@ def over_layers(results: Results) -> Iterator[list[Any]]:
     for model, dataset in results.cells():
         for pair in PAIRS:
             for layer in results.layers(model, dataset):
-                cosine = _rounded(results.at(model, dataset, "cosine", pair, layer=layer).mean)
-                yield [model, dataset, pair, layer, cosine, _noise(results, model, dataset, pair, layer=layer)]
+                cosine = results.at(model, dataset, "cosine", pair, layer=layer).mean
+                noise = results.at(model, dataset, "noise", pair, layer=layer).mean
+                yield [model, dataset, pair, layer, _rounded(cosine), _significant(noise)]
 
 
 def over_levels(results: Results) -> Iterator[list[Any]]:
@@ -68,9 +58,13 @@ def over_levels(results: Results) -> Iterator[list[Any]]:
                 setting = Setting(factor, level)
                 for measure, of in measured:
                     mean = results.at(model, dataset, measure, of, setting=setting).mean
-                    noise = _noise(results, model, dataset, of, setting=setting)  # a condition has none
-                    yield [factor, level, model, dataset, measure, of, _rounded(mean), noise]
+                    noise = results.at(model, dataset, "noise", of, setting=setting).mean  # a condition has none
+                    yield [factor, level, model, dataset, measure, of, _rounded(mean), _significant(noise)]
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
+
+
+def _significant(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{SIGNIFICANT}g}")

@@ -192,6 +192,17 @@ def test_too_little_memory_halves_the_batches_and_says_so(tiny_model, capsys, mo
         reader.read(prefix, queries)
 
 
+def test_demonstrations_that_memory_does_not_hold_are_said_to_be_too_long(tiny_model, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    prefix, *queries = random_ids(23, *LENGTHS)
+    reader = Reader(tiny_model, LABELS, tokens_per_batch=200)
+    monkeypatch.setattr(hidden_states, "encoded", full)
+    with pytest.raises(PromptError, match="memory does not hold a prompt of 23 tokens"):
+        reader.read(prefix, queries)
+
+
 def test_batches_keep_every_prompt_once_within_the_budget():
     made = list(batches(LENGTHS, 40))
     assert sorted(i for batch in made for i in batch) == list(range(len(LENGTHS)))

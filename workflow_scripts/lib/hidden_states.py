@@ -75,7 +75,10 @@ class Reader:
         good. With `alone` every query has a batch of its own. Raises StateError for a state that is not finite or is
         all zero, PromptError for a prompt that memory does not hold.
         """
-        past, queries = self._split(prefix, queries)
+        try:
+            past, queries = self._split(prefix, queries)
+        except torch.OutOfMemoryError:
+            raise PromptError(len(prefix)) from None
         waiting = by_length([len(ids) for ids in queries])
         back = torch.tensor(waiting).argsort()
         rows: list[LastToken] = []

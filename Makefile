@@ -39,7 +39,7 @@ LOOK = --d-model 128 --layers 2 --vocabulary 1000 --rounds 1
 DUMP_LOOK = $(LOOK) --demonstrations 4 --queries 10 --usual-queries 4
 bench: SHELL = /bin/bash
 bench: .SHELLFLAGS = -o pipefail -ec
-bench: .venv/installed .venv-rivals/installed   ## measure everything, hours; QUICK=1 for a look; also in logs/bench.md
+bench: .venv/installed .venv-rivals/installed   ## measure everything, half an hour; QUICK=1 for a look; also in logs/bench.md
 	@mkdir -p logs
 	@run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK)); \

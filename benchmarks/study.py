@@ -1,6 +1,6 @@
 """A whole study: the workflow in a fresh copy of the project, against the same study as one script.
 
-python -m benchmarks.study                                    # params.yaml; half an hour and more
+python -m benchmarks.study                                    # params.yaml; about twelve minutes
 python -m benchmarks.study --params benchmarks/look.yaml      # a look, in a minute
 
 The workflow is `snakemake --cores all` and makes, seals and versions every artifact and the report; the script is

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from rules import seal
-from workflow_scripts.lib import provenance
+from freshness.contents import contents, load, write
+from startup.stop import unmoved
+from startup.warm import MODELS
+from workflow_scripts.lib.artifacts import provenance
 
 LOCK = Path(".snakemake/run.lock")
 CHECKED = Path(".snakemake/checked.json")
@@ -45,14 +47,16 @@ def mend() -> None:
 
 def check_study(files: list[str]) -> None:
     """Check params.yaml with its data and models, unless this very study was checked here before."""
-    module = "workflow_scripts.lib.preflight"
+    module = "workflow_scripts.lib.study.preflight"
     study = {
-        "files": {path: seal.contents([path]).get(path, "missing") for path in ["params.yaml", *files]},
+        "files": {path: contents([path]).get(path, "missing") for path in ["params.yaml", *files]},
         "code": provenance.syntax_digests(module),
     }
-    if seal.load(CHECKED) == study:
+    if load(CHECKED) == study:
         return
     # In a process of its own: Snakemake stays free of torch.
-    if subprocess.run([sys.executable, "rules/warm.py", module, "params.yaml"], check=False).returncode:
+    if subprocess.run(
+        unmoved([sys.executable, "startup/warm.py", MODELS, module, "params.yaml", "--brief"]), check=False
+    ).returncode:
         sys.exit("The study cannot run as params.yaml says it; nothing was started.")
-    seal.write(CHECKED, study)
+    write(CHECKED, study)

@@ -1,0 +1,92 @@
+"""Which bytes files hold. The standard library only, so that no job waits for it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+SEEN = Path(".snakemake/seen")
+PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
+OURS = {".snakemake_timestamp"}  # Snakemake's mark in a folder that a rule makes
+
+Identity = list[int]
+
+
+def files_of(paths: Iterable[str]) -> list[Path]:
+    """Every file among some paths, and inside those that are folders, sorted."""
+    files = []
+    for path in map(Path, paths):
+        inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+        files += [file for file in inside if file.name not in OURS] if path.is_dir() else [path]
+    return sorted(files)
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file's bytes: DVC's name for it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def contents(paths: Iterable[str]) -> dict[str, str]:
+    """File -> MD5 of its bytes. Files that are as they were last seen here (size, times, inode) are not read again."""
+    paths = list(paths)
+    memory = SEEN / f"{digest(paths)}.json"
+    seen = load(memory) or {}
+    now = {str(path): identity(path) for path in files_of(paths) if path.exists()}
+    known = {path: _seen(path, now[path], seen.get(path)) for path in now}
+    if known != seen:
+        write(memory, known)
+    return {path: entry["md5"] for path, entry in known.items()}
+
+
+def _seen(path: str, now: Identity, before: dict | None) -> dict:
+    if before and before["identity"] == now:
+        return before
+    entry = {"identity": now, "md5": md5(Path(path))}
+    if before and same_to_dvc(before["identity"], now) and before["md5"] != entry["md5"]:
+        # DVC would take it for the file it was, and record the old MD5 for the new bytes.
+        with suppress(OSError):
+            os.utime(path)
+            entry["identity"] = identity(Path(path))
+    return entry
+
+
+def identity(path: Path) -> Identity:
+    """Size, inode and times of a file: equal while nobody has written to it. Nothing can set the last, its ctime."""
+    status = path.stat()
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def same_to_dvc(one: Identity, other: Identity) -> bool:
+    """Whether two identities are equal but for the time that a new hard link changes, too."""
+    return one[:3] == other[:3]
+
+
+def load(path: Path) -> dict | None:
+    """A JSON file's object, or None where there is none that is whole."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def load_sealed(path: Path) -> dict | None:
+    """What is sealed in a file, or None where it is not whole or of another form."""
+    sealed = load(path) or {}
+    return sealed if all(isinstance(sealed.get(part), dict) for part in (*PARTS, "bytes", "made_from")) else None
+
+
+def write(path: Path, value: dict, *, in_order: bool = False) -> None:
+    """Write JSON beside its target and rename it when whole; keys sorted, or in the order that they have."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=not in_order) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def digest(value: object) -> str:
+    """16 hex digits of the SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,49 @@
+"""Before a run has jobs: bring back from DVC's cache what the recipes of stale ones have given before."""
+
+from typing import Any
+
+from freshness import cached, seal
+from freshness.contents import write
+
+
+def bring_back(plan: Any) -> list[str]:
+    """Provide the artifacts that are asked for; first outputs of the jobs whose came back, or would in a real run."""
+    came_back: list[str] = []
+    visited: set[str] = set()
+    waiting = list(reversed(_asked_for(plan)))
+    while waiting:
+        job = waiting.pop()
+        if job not in visited and plan.stale(job):
+            if not plan.forced(job) and _recall(plan, job):
+                came_back.append(job)
+            else:
+                waiting += plan.recipes.upstream(job)
+        visited.add(job)
+    if came_back and plan.real:
+        plan.judge_again()
+    return came_back
+
+
+def _asked_for(plan: Any) -> list[str]:
+    """Jobs of the targets on the command line, or all; inputs come before what needs them."""
+    targets, recipes = set(plan.workflow.dag_settings.targets), plan.recipes
+    jobs = [job for job in recipes.every_job if not targets.isdisjoint(recipes.outputs(job).values())]
+    jobs += [job for stage in recipes.jobs if f"all_{stage}" in targets for job in recipes.jobs[stage]]
+    return jobs or recipes.every_job
+
+
+def _recall(plan: Any, job: str) -> bool:
+    """Put in place what the job's recipe gave, from the very bytes of the inputs that are there."""
+    outputs, cache = plan.recipes.outputs(job), cached.cache_dir()
+    for sealed in cached.recalled(cache, plan.recipes.name(job)):
+        if plan.judge.other_bytes(job, sealed) or plan.judge.not_accepted(sealed):
+            continue
+        if not plan.real:
+            return True
+        seal.recipe_path(job).unlink(missing_ok=True)
+        paths = {key: seal.path_of(key, outputs) for key in sealed["bytes"]}
+        if cached.bring_back(cache, sealed, paths, outputs.values()):
+            write(seal.recipe_path(job), sealed)
+            plan.judge_again()
+            return True
+    return False

@@ -1,0 +1,118 @@
+"""The local data and model files of a study, as DVC sees them: `sources/`, a pipeline of its own.
+
+dvc.yaml is the same for every study. What differs, the paths, stands in `sources/dvc.yaml`: one stage depends on those
+of data sets, one on those of models, and the stages of dvc.yaml depend on their outputs, `sources/datasets.json` and
+`sources/models.json`. All are written at the start of every run, with the dvc.lock that DVC would write. So one
+`dvc repro` is enough, whatever was edited: where a path changed, the first stage to depend on it starts for its params.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from freshness.contents import contents, files_of
+
+FOLDER = Path("sources")
+KINDS = {"data_files": "datasets", "model_files": "models"}  # input of a rule -> what its files are of
+IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
+HEADER = "# The local files that params.yaml names. Written by every run of Snakemake, like the files beside it.\n"
+COMMAND = "snakemake --cores all all_sources"
+
+
+Paths = dict[str, list[str]]  # datasets, models -> files and folders that a study names
+
+
+def digests(kind: str) -> Path:
+    """The output that stands for all files of data sets, or of models."""
+    return FOLDER / f"{kind}.json"
+
+
+def write(paths: Paths) -> None:
+    """Bring `sources/` up to date with what a study names."""
+    wanted = texts(paths)
+    for path in behind(paths):
+        if (text := wanted[path]) is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def behind(paths: Paths) -> list[Path]:
+    """Files of `sources/` that do not say what they should, in whatever layout: DVC has its own."""
+    return [path for path, text in texts(paths).items() if _said(path) != (None if text is None else _parsed(text))]
+
+
+def _said(path: Path) -> Any:
+    return _parsed(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def texts(paths: Paths) -> dict[Path, str | None]:
+    """What `sources/` is to hold; None for a file that is not to be."""
+    seen = {kind: {path: digest_of(path) for path in with_targets(some)} for kind, some in paths.items()}
+    outs = {
+        kind: _json({path: (found or {}).get("md5", "missing") for path, found in seen[kind].items()}) for kind in seen
+    }
+    stages = {kind: _stage(kind, list(found)) for kind, found in seen.items() if found}
+    locked = {kind: _locked(kind, found, outs[kind]) for kind, found in seen.items() if found and all(found.values())}
+    return {
+        **{digests(kind): text for kind, text in outs.items()},
+        FOLDER / "dvc.yaml": HEADER + _yaml({"stages": stages}),
+        FOLDER / "dvc.lock": _yaml({"schema": "2.0", "stages": locked}) if locked else None,
+    }
+
+
+def _stage(kind: str, paths: list[str]) -> dict[str, Any]:
+    outs: list[Any] = [{str(digests(kind)): {"cache": False}}]
+    return {"cmd": COMMAND, "wdir": "..", "deps": paths, "outs": outs}
+
+
+def _locked(kind: str, seen: dict[str, dict[str, Any] | None], written: str) -> dict[str, Any]:
+    content = written.encode()
+    out = {"path": str(digests(kind)), "hash": "md5", "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
+    deps = [{"path": path, "hash": "md5", **(digest or {})} for path, digest in seen.items()]
+    return {"cmd": COMMAND, "deps": deps, "outs": [out]}
+
+
+def _json(value: dict[str, str]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, width=120, allow_unicode=True)
+
+
+def with_targets(paths: list[str]) -> list[str]:
+    """Paths, and where symbolic links among them or in them lead: DVC judges a link by its own time."""
+    links = [file.resolve() for path in paths for file in files_in(path) if file.is_symlink()]
+    here = Path.cwd()
+    return sorted({*paths, *(str(file.relative_to(here) if file.is_relative_to(here) else file) for file in links)})
+
+
+def digest_of(path: str) -> dict[str, Any] | None:
+    """MD5 and size as DVC has them, of a folder that of the list of its files; None for what is not there."""
+    if Path(path).is_file():
+        return {"md5": contents([path])[path], "size": Path(path).stat().st_size}
+    files = [file for file in files_in(path) if file.is_file()]
+    if not files:
+        return None
+    md5s = contents(map(str, files))
+    rows = [{"md5": found, "relpath": Path(file).relative_to(path).as_posix()} for file, found in md5s.items()]
+    listed = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
+    digest = hashlib.md5(listed.encode()).hexdigest() + ".dir"
+    return {"md5": digest, "size": sum(file.stat().st_size for file in files), "nfiles": len(files)}
+
+
+def files_in(path: str) -> list[Path]:
+    """Files of a folder, or the file that a path is, as DVC would list them."""
+    return [file for file in files_of([path]) if not IGNORED & set(file.relative_to(path).parts)]

@@ -1,1 +1,0 @@
-"""What judges the workflow's artifacts: recipes, seals, versions."""

@@ -1,0 +1,1 @@
+"""Data sets, their examples, and the sets of demonstrations drawn from them."""

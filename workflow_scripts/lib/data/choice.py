@@ -1,0 +1,60 @@
+"""How demonstrations are chosen: the part of a setting that sets depend on."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workflow_scripts.lib.strict import Positive, Strict
+
+LabelRule = Literal["gold", "flipped", "random", "permuted"]
+InputRule = Literal["real", "shuffled-words", "random-words"]
+Task = Literal["own", "another"]
+RelevanceRule = Literal["any", "nearest", "random", "farthest"]
+
+
+class Choice(Strict):
+    """How demonstrations are chosen.
+
+    `task: another` takes those of the next data set of the study, as that has them. At `relevance: any` a set serves
+    all queries; at its other levels each query has a set of its own.
+    """
+
+    shots: Positive = Field(description="demonstrations in a set")
+    labels: LabelRule = Field(
+        "gold",
+        description="beside demonstrations: their own; flipped: each class has the next one's word; random: any; "
+        "permuted: each draw gives the classes words of its own, so that each set teaches another task",
+    )
+    inputs: InputRule = Field(
+        "real",
+        description="texts of demonstrations: their own; shuffled-words: those in another order; random-words: as many "
+        "of the pool's",
+    )
+    order: int = Field(0, ge=0, description="of a set's demonstrations: 0 as drawn, other numbers other orders")
+    task: Task = Field(
+        "own",
+        description="that demonstrations are of; another: the next data set's, in its template and with its labels",
+    )
+    relevance: RelevanceRule = Field(
+        "any",
+        description="of demonstrations to the query; any: one set serves all queries; nearest, random, farthest: a set "
+        "for each query, of the candidates of the draw",
+    )
+
+
+class Relevance(Strict):
+    """How alike a query and an example are, and which queries have sets of their own."""
+
+    by: Literal["tf-idf"] = Field("tf-idf", description="cosine of words weighted by how few texts have them")
+    queries: Positive = Field(20, description="so many, the data set's first; each costs an adapter a draw and level")
+
+
+class SampleDemonstrations(Strict):
+    """The block of params.yaml that is called as the stage."""
+
+    balanced: bool = Field(True, description="classes in equal shares, as far as the number of shots allows")
+    relevance: Relevance = Relevance()
+
+    def used_by(self, choice: Choice) -> "SampleDemonstrations":
+        """The same, without what a choice does not look at: that makes none of its sets anew."""
+        return self if choice.relevance != "any" else self.model_copy(update={"relevance": Relevance()})

@@ -1,0 +1,158 @@
+"""Rows from data files and from the hub, as they stand there."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from workflow_scripts.lib.data.decoding import read_bytes, read_text
+from workflow_scripts.lib.data.delimited import delimited_rows
+from workflow_scripts.lib.data.paths import every_path
+from workflow_scripts.lib.data.rows import DataError, Row, check_columns, checked_once
+from workflow_scripts.lib.data.sources import Files, HubDataset, Lines, LocalDataset
+from workflow_scripts.lib.data.template import placeholders
+
+
+def read_files(named: Files | Lines, source: LocalDataset) -> list[Row]:
+    """All rows of some local files in the format that the settings name; DataError where they cannot be read so."""
+    if isinstance(named, dict):
+        return [row for rows in _parallel(named, source) for row in rows]
+    files = [(path, _read(path, lambda path: FORMATS[source.format](path, source))) for path in every_path(named)]
+    return [row for path, rows in files for row in _checked(rows, source, path)]
+
+
+def needed(source: LocalDataset | HubDataset) -> list[str]:
+    """The columns that a data set is made of: text fields of its template, and the label."""
+    return list(dict.fromkeys([*placeholders(source.template.query), source.label_column]))
+
+
+def _checked(rows: list[Row], source: LocalDataset, path: Path) -> list[Row]:
+    """The rows of one file: among several, one that is empty or of another header would pass for rows of null."""
+    if not rows:
+        raise DataError(f"{path}: holds no rows")
+    check_columns(list(dict.fromkeys(name for row in rows for name in row.cells)), needed(source), str(path))
+    return rows
+
+
+def _read(path: Path, read: Callable[[Path], Iterable[Any]]) -> list[Any]:
+    try:
+        return list(read(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _delimited(path: Path, source: LocalDataset) -> Iterator[Row]:
+    return delimited_rows(read_text(path, source.encoding), path, source)
+
+
+def _lines(path: Path, source: LocalDataset) -> list[str]:
+    """Lines, at the ends that files have and no others: a text may hold what Python's splitlines takes for one."""
+    text = read_text(path, source.encoding).replace("\r\n", "\n").replace("\r", "\n")
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _jsonl(path: Path, source: LocalDataset) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path, source), 1):
+        if line.strip():
+            yield Row(f"{path}:{number}", _json_object(line, f"{path}:{number}"))
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        checked_once([name for name, _ in members], where)
+        return dict(members)
+
+    try:
+        row = json.loads(line, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:  # Python reads no whole number of more than 4,300 digits
+        raise DataError(f"{where}: is not JSON, one object a line: {error}") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: is not a JSON object")
+    return row
+
+
+def _parquet(path: Path, source: LocalDataset) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+        columns = checked_once(file.schema_arrow.names, str(path))
+        check_columns(columns, needed(source), str(path))
+        return _arrow_rows(file.read(needed(source)), str(path))
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: is not a whole Parquet file: {error}") from None
+
+
+def _arrow_rows(table: pa.Table, where: str) -> Iterator[Row]:
+    """Rows of a table, with text as bytes: what is not UTF-8 is found cell by cell."""
+    columns = [_plain(table[name], f"{where}: `{name}`") for name in table.column_names]
+    for number, cells in enumerate(zip(*columns, strict=True), 1):
+        yield Row(f"{where}, row {number}", dict(zip(table.column_names, cells, strict=True)))
+
+
+def _plain(column: pa.ChunkedArray, where: str) -> list[Any]:
+    kind = column.type
+    try:
+        if pa.types.is_dictionary(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            column = column.cast(pa.large_binary())
+        return list(column.to_pylist())
+    except (pa.ArrowException, ArithmeticError, LookupError, ValueError) as error:  # times that Python has not
+        raise DataError(f"{where} is a column of {kind} that cannot be read ({error}); save it as text") from None
+
+
+def _labelled_lines(path: Path, source: LocalDataset) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path, source), 1):
+        label, _, text = line.strip(" \t").partition(" ")
+        if label and not text and label not in source.labels:
+            raise DataError(f"{path}:{number}: is not `LABEL text`: {label!r}")
+        if label:
+            yield Row(f"{path}:{number}", {source.label_column: label, "text": text})
+
+
+def _parallel(named: Lines, source: LocalDataset) -> Iterator[list[Row]]:
+    """Rows whose columns stand in files of their own, line by line; files of several columns go together in order."""
+    paths = {column: every_path(files) for column, files in named.items()}
+    if len({len(some) for some in paths.values()}) > 1:
+        counts = ", ".join(f"{column} has {len(some)}" for column, some in paths.items())
+        raise DataError(f"as many files are needed for each column: {counts}")
+    for together in zip(*paths.values(), strict=True):
+        columns = [_read(path, lambda path: _lines(path, source)) for path in together]
+        if len({len(lines) for lines in columns}) > 1:
+            counts = ", ".join(f"{path} has {len(lines)}" for path, lines in zip(together, columns, strict=True))
+            raise DataError(f"files that go together line by line have different numbers of lines: {counts}")
+        numbered = enumerate(zip(*columns, strict=True), 1)
+        rows = [Row(f"{together[0]}:{number}", dict(zip(paths, cells, strict=True))) for number, cells in numbered]
+        yield _checked(rows, source, together[0])
+
+
+FORMATS: dict[str, Callable[[Path, LocalDataset], Iterator[Row]]] = {
+    "csv": _delimited,
+    "tsv": _delimited,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "labelled-lines": _labelled_lines,
+}
+
+
+def read_hub(source: HubDataset, split: str) -> list[Row]:
+    """All rows of one split of a hub data set at its revision; DataError where it cannot be had."""
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        split_of_it = datasets.load_dataset(
+            source.id, name=source.configuration, revision=source.revision, split=split, streaming=False
+        )
+    except (datasets.exceptions.DatasetsError, HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{source.id} at revision {source.revision}, split {split}: {type(error).__name__}: {error}\n"
+            "    check id, revision, configuration and split; a gated data set needs `hf auth login`; without network, "
+            "download it first where there is one and use `source: local`"
+        ) from None
+    where = f"{source.id}, {split}"
+    check_columns(split_of_it.column_names, needed(source), where)
+    return list(_arrow_rows(split_of_it.select_columns(needed(source)).with_format("arrow")[:], where))

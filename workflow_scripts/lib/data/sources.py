@@ -1,0 +1,154 @@
+"""Data sets as params.yaml names them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from workflow_scripts.lib.data.template import LabelWord, Template
+from workflow_scripts.lib.strict import Positive, Strict
+
+Files = Annotated[Path | list[Path], Field(description="a file, a pattern such as shards/*.parquet, or a list of them")]
+Lines = Annotated[
+    dict[str, Files], Field(min_length=1, description="format `lines`: column -> file that has a value of it a line")
+]
+Share = Annotated[float, Field(gt=0, lt=1, description="a share of the different texts, or a number of them")]
+SPLITS = ("pool", "queries", "file")
+
+
+class PrepareDataset(Strict):
+    """The block of params.yaml that is called as the stage."""
+
+    pool: Positive | None = Field(description="candidate demonstrations kept; null keeps all")
+
+
+class WorldDataset(Strict):
+    """A task of the embedded text world (docs/pocket.md)."""
+
+    source: Literal["world"]
+    task: str
+
+
+class LabelledDataset(Strict):
+    """What local and hub data sets share."""
+
+    label_column: str = "label"
+    labels: dict[str, LabelWord | None] = Field(
+        min_length=2, description="value in the file -> label word in the prompt; null leaves the row out"
+    )
+    template: Template
+    skip_unusable: bool = Field(
+        False,
+        description="leave out, and count, rows whose text or label is null, empty or holds control characters, "
+        "half a surrogate pair or a byte-order mark; else they are refused",
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: dict[str, str | None]) -> dict[str, str | None]:
+        if len(set(labels.values()) - {None}) < 2:
+            raise ValueError("needs at least two different label words")
+        return labels
+
+
+class LocalDataset(LabelledDataset):
+    """Files on disk; the pool gives demonstrations, the queries are asked about.
+
+    Either `pool` and `queries` name files, or `file` names all and `queries` says how much of it is set aside.
+    """
+
+    source: Literal["local"]
+    pool: Files | Lines | None = None
+    queries: Files | Lines | Share | Positive
+    file: Files | Lines | None = Field(None, description="one for everything; `queries` says how much is set aside")
+    format: Literal["csv", "tsv", "jsonl", "parquet", "labelled-lines", "lines"]
+    encoding: str = "utf-8"
+    columns: list[str] | None = Field(None, description="names the columns of a csv or tsv without a header")
+    quotes: bool | None = Field(
+        None,
+        description="csv and tsv: true if cells may stand in quotes, with quotes inside doubled; false if a quotation "
+        "mark is a character like any other; null is true for csv, and told from the file for tsv",
+    )
+
+    @field_validator("pool", "file", mode="before")
+    @classmethod
+    def _of_files(cls, value: Any) -> Any:
+        return value if value is None else _named(value)
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _of_files_or_amount(cls, value: Any) -> Any:
+        return _amount(value) if isinstance(value, int | float) else _named(value)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            b" ".decode(encoding, errors="ignore")
+        except (LookupError, UnicodeError):
+            raise ValueError("is no encoding of texts that Python knows; utf-8, cp1252 and latin-1 are") from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _parted(self) -> "LocalDataset":
+        aside = isinstance(self.queries, int | float)
+        if (self.pool is None) == (self.file is None):
+            raise ValueError("needs `pool` and `queries`, or `file` and in `queries` how much of it is set aside")
+        if aside != (self.file is not None):
+            raise ValueError(
+                "`queries` must be a share such as 0.2, or a number, with `file`"
+                if self.file is not None
+                else "`queries` must name files where `pool` does; one file for both is `file`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _as_formatted(self) -> "LocalDataset":
+        by_column = [isinstance(named, dict) for named in self.named_files().values()]
+        if any(by_column) != (self.format == "lines") or len(set(by_column)) > 1:
+            raise ValueError("format `lines`, and no other, takes column -> file (one value a line) for every split")
+        if self.format not in ("csv", "tsv") and (self.columns or self.quotes is not None):
+            raise ValueError("`columns` and `quotes` are for csv and tsv")
+        return self
+
+    def named_files(self) -> dict[str, Files | Lines]:
+        """Key -> the files that it names, of pool, queries and file."""
+        every = {key: getattr(self, key) for key in SPLITS}
+        return {key: named for key, named in every.items() if isinstance(named, Path | list | dict)}
+
+
+class HubDataset(LabelledDataset):
+    """A data set on the Hugging Face hub, at a revision; `pool` and `queries` are splits of it.
+
+    A share or number for `queries` is set aside from the pool's split, where a data set has no other.
+    """
+
+    source: Literal["hub"]
+    id: str
+    revision: str
+    configuration: str | None = None
+    pool: str = "train"
+    queries: str | Share | Positive = "test"
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _split_or_amount(cls, value: Any) -> Any:
+        return _amount(value) if isinstance(value, int | float) else value
+
+
+def _named(value: Any) -> Any:
+    """One clear line for what would else be an error of each kind that a value may be."""
+    some = value.values() if isinstance(value, dict) else [value]
+    every = [path for one in some for path in (one if isinstance(one, list) else [one])]
+    if not every or not all(isinstance(path, str | Path) for path in every):
+        raise ValueError("must be a file, a pattern, a list of them, or for format `lines` column -> file")
+    return value
+
+
+def _amount(value: Any) -> Any:
+    if isinstance(value, bool) or not (0 < value < 1 or (isinstance(value, int) and value > 0)):
+        raise ValueError("must be a share between 0 and 1, or a whole number above 0")
+    return value
+
+
+Dataset = WorldDataset | LocalDataset | HubDataset

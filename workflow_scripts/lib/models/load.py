@@ -4,22 +4,23 @@
 folder or of the hub stay where they are, pinned by digests of their files or by the hub's commit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib.models.config import load_config, load_tokenizer
+from workflow_scripts.lib.models.files import ModelError
+from workflow_scripts.lib.models.weights import random_model, trained_model
 from workflow_scripts.lib.progress import log
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 REFERENCE = "model.json"
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the message says what, where and what to do."""
 
 
 class ModelReference(BaseModel):
@@ -37,6 +38,7 @@ class ModelReference(BaseModel):
     files: dict[str, str] = {}
     dtype: str = "float32"
     device: str = "auto"
+    allow_pickle: bool = False
     random_seed: int | None = None
 
 
@@ -47,6 +49,16 @@ class LoadedModel:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
 
+    def unembedding(self, tokens: Sequence[int]) -> np.ndarray:
+        """What the model multiplies its last state with for some tokens, (tokens, d) float32.
+
+        ModelError where its output is no matrix product.
+        """
+        weight = getattr(self.model.get_output_embeddings(), "weight", None)
+        if weight is None:
+            raise ModelError(f"{type(self.model).__name__} has no unembedding matrix, and its labels no directions")
+        return weight[list(tokens)].detach().float().cpu().numpy()
+
 
 def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible.
@@ -54,37 +66,23 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     `device` is another than the one that model.json names.
     """
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
     torch.set_float32_matmul_precision("highest")
     reference = read_reference(prepared)
     folder = locate(prepared, reference)
     asked = device or reference.device
     _check_device(asked)
     dtype, placement = getattr(torch, reference.dtype), device_map(asked)
-    try:
-        if reference.random_seed is None:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=placement)
-        else:
-            model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: cannot be loaded as a causal language model: {error}") from None
+    if reference.random_seed is None:
+        model = trained_model(folder, allow_pickle=reference.allow_pickle, dtype=dtype, device_map=placement)
+    else:
+        model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
     if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
             f"{folder}: the GPUs do not hold the whole model in {reference.dtype}, and running it from disk or main "
             "memory layer by layer would take weeks; use more GPUs, a smaller `dtype`, or `device: cpu`"
         )
     return LoadedModel(model.eval(), load_tokenizer(folder))
-
-
-def lower_precision(model: "PreTrainedModel") -> bool:
-    """Does the model compute in less than float32."""
-    import torch
-
-    return torch.finfo(model.dtype).bits < 32
 
 
 def in_float32(model: "PreTrainedModel", prepared: Path) -> "PreTrainedModel":
@@ -101,46 +99,6 @@ def in_float32(model: "PreTrainedModel", prepared: Path) -> "PreTrainedModel":
         return load_model(prepared, device="cpu").model.float()
 
 
-def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
-    """A model of the architecture's own initialisation, drawn from `seed`; float32, on the CPU."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-
-
-def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
-    """The architecture without memory for its weights: enough to see which modules it has."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
-
-
-def load_config(folder: Path) -> "PreTrainedConfig":
-    """Read config.json; ModelError where the folder has none or none that transformers knows."""
-    from transformers import AutoConfig
-
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: has no config.json, so it is no model folder in Hugging Face format")
-    try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}/config.json: {error}") from None
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """Load the tokenizer of a model folder; ModelError where there is none."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: has no tokenizer that can be loaded: {str(error).splitlines()[0]}") from None
-
-
 def read_reference(prepared: Path) -> ModelReference:
     """Read model.json of a prepared model; ModelError where it is missing or damaged."""
     path = prepared / REFERENCE
@@ -153,9 +111,10 @@ def read_reference(prepared: Path) -> ModelReference:
 def locate(prepared: Path, reference: ModelReference) -> Path:
     """Folder with config, tokenizer and weights; a hub model comes from its cache, or is fetched into it."""
     if reference.hub_id:
-        from workflow_scripts.lib.hub import snapshot
+        from workflow_scripts.lib.models.hub import snapshot
 
-        return snapshot(reference.hub_id, str(reference.commit), weights=reference.random_seed is None)
+        weights = reference.random_seed is None
+        return snapshot(reference.hub_id, str(reference.commit), weights=weights, allow_pickle=reference.allow_pickle)
     return Path(reference.path) if reference.path else prepared
 
 

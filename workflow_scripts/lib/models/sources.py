@@ -1,0 +1,73 @@
+"""Models as params.yaml names them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflow_scripts.lib.strict import Positive, Strict
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="auto: GPUs where there are any, or the CPU")
+]
+AllowPickle = Annotated[
+    bool, Field(description="read weights that are only there as pickles (.bin); nothing but tensors is read of them")
+]
+
+
+class PrepareModel(Strict):
+    """How the embedded model is trained; models from elsewhere need none of it."""
+
+    steps: Positive
+    tokens_per_step: Positive
+    learning_rate: float = Field(gt=0)
+    gate_queries: Positive = Field(description="per task and number of shots, that the trained model must answer well")
+
+
+class PocketModel(Strict):
+    """The embedded model, trained here from scratch (docs/pocket.md)."""
+
+    source: Literal["pocket"]
+    seed: int = 0
+    untrained: bool = False
+
+
+class LocalModel(Strict):
+    """A folder in Hugging Face format; `untrained` keeps its config and draws its weights from `seed`."""
+
+    source: Literal["local"]
+    path: Path
+    dtype: Dtype = "float32"
+    device: Device = "auto"
+    untrained: bool = False
+    seed: int = 0
+    allow_pickle: AllowPickle = False
+
+
+class HubModel(Strict):
+    """A model on the Hugging Face hub, at a revision; weights stay in the hub's cache."""
+
+    source: Literal["hub"]
+    id: str
+    revision: str
+    dtype: Dtype = "float32"
+    device: Device = "auto"
+    untrained: bool = False
+    seed: int = 0
+    allow_pickle: AllowPickle = False
+
+
+Model = PocketModel | LocalModel | HubModel
+
+
+def controls(models: Mapping[str, Model]) -> dict[str, str | None]:
+    """Untrained models of a study -> the model each is the control of, or none; another seed is no other model."""
+    alike = {"untrained": True, "seed": 0}
+    twins = {name: model.model_copy(update=alike) for name, model in models.items() if not model.untrained}
+    return {
+        name: next((one for one, twin in twins.items() if twin == model.model_copy(update=alike)), None)
+        for name, model in models.items()
+        if model.untrained
+    }

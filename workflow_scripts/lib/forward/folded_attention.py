@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from workflow_scripts.lib.shared_prefix import FrozenPrefix
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix
 
 NAME = "folded"
 

@@ -9,10 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
-from workflow_scripts.lib.taps import head_at
-
-# Their rotary frequencies depend on the length of what is run, so keys of a prefix alone are not those of the whole.
-LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope"}
+from workflow_scripts.lib.forward.taps import head_at
 
 
 class FrozenLayer(DynamicLayer):
@@ -79,10 +76,3 @@ def _holds_all(layer: Any, longest: int) -> bool:
 def takes_cache(model: PreTrainedModel) -> bool:
     """Does the model's forward take keys and values of earlier tokens at all."""
     return "past_key_values" in signature(model.forward).parameters and not model.config.is_encoder_decoder
-
-
-def depends_on_length(model: PreTrainedModel) -> bool:
-    """Do a token's rotary frequencies depend on how long the batch is that it is run in."""
-    rope = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
-    kinds = [rope, *(one for one in rope.values() if isinstance(one, dict))]
-    return any(one.get("rope_type") in LENGTH_DEPENDENT_ROPE for one in kinds)

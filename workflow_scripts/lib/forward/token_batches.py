@@ -12,19 +12,23 @@ def by_length(lengths: Sequence[int]) -> list[int]:
     return sorted(range(len(lengths)), key=lengths.__getitem__)
 
 
-def fitting(lengths: Sequence[int], budget: int) -> int:
-    """How many of the first sequences, given by rising length, fit in `budget` tokens when padded; at least one."""
+def fitting(lengths: Sequence[int], budget: int, cuts: Sequence[int] = ()) -> int:
+    """How many of the first sequences, given by rising length, fit in `budget` tokens when padded; at least one.
+
+    None is longer than a cut that the first one is not longer than.
+    """
+    longest = min((cut for cut in cuts if lengths[0] <= cut), default=lengths[-1])
     count = 1
-    while count < len(lengths) and lengths[count] * (count + 1) <= budget:
+    while count < len(lengths) and lengths[count] * (count + 1) <= budget and lengths[count] <= longest:
         count += 1
     return count
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices by rising length, cut so that rows x longest stays within `budget` tokens (or one row)."""
+def batches(lengths: Sequence[int], budget: int, cuts: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Indices by rising length, cut so that rows x longest stays within `budget` tokens (or one row), and at `cuts`."""
     waiting = by_length(lengths)
     while waiting:
-        count = fitting([lengths[i] for i in waiting], budget)
+        count = fitting([lengths[i] for i in waiting], budget, cuts)
         yield waiting[:count]
         waiting = waiting[count:]
 

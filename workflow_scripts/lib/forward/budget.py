@@ -79,4 +79,4 @@ class Budget:
         torch.cuda.empty_cache()
         self.memory = None
         self.tokens = max(1, self.tokens // 2)
-        log(f"out of memory: {self.tokens} tokens a batch from here (dump_hidden_states.tokens_per_batch)")
+        log(f"out of memory: {self.tokens} tokens a batch from here (`tokens_per_batch`)")

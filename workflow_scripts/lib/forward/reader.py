@@ -5,6 +5,7 @@ position is kept. Where an architecture forbids that, whole prompts run through 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +13,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from workflow_scripts.lib.budget import Budget, Tokens, gpu_memory
-from workflow_scripts.lib.forward import Ids, Ways, found_ways, label_log_prob, last_states
+from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.forward.allowed import found_ways
+from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
+from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.forward.token_batches import by_length, fitting
+from workflow_scripts.lib.forward.ways import Ids, Ways, label_answer, last_states
 from workflow_scripts.lib.progress import log
-from workflow_scripts.lib.shared_prefix import FrozenPrefix, encoded
-from workflow_scripts.lib.token_batches import by_length, fitting
+
+EVERY_LAYER = slice(None)
+# The numbers of a batch's prompts, and what runs of each (its end, where the prefix is shared) -> what to do meanwhile.
+Within = Callable[[Sequence[int], Sequence[Ids]], AbstractContextManager[None]]
 
 
-class StateError(RuntimeError):
+class StateError(StudyError):
     """A state that is not finite, or all zero; `prompt` is the number of the prompt it arose from."""
 
     def __init__(self, prompt: int, layer: int, where: str = "") -> None:
@@ -27,7 +35,7 @@ class StateError(RuntimeError):
         self.prompt, self.layer = prompt, layer
 
 
-class PromptError(RuntimeError):
+class PromptError(StudyError):
     """A prompt that memory does not hold, even alone."""
 
     def __init__(self, tokens: int) -> None:
@@ -39,10 +47,14 @@ class PromptError(RuntimeError):
 
 @dataclass(frozen=True)
 class LastToken:
-    """What is read at the last token of each prompt; float32, on the CPU, in the prompts' order."""
+    """What is read at the last token of each prompt; float32, on the CPU, in the prompts' order.
+
+    The states are those of the layers that were asked for.
+    """
 
     states: Float[Tensor, "prompt layer d_model"]
     label_log_probs: Float[Tensor, "prompt label"]
+    open_label: Int[Tensor, " prompt"]
     top_token: Int[Tensor, " prompt"]
 
 
@@ -65,15 +77,27 @@ class Reader:
         self.model, self.labels, self.progress = model, labels, progress
         self.ways = found_ways(model)
         self.budget = Budget(tokens_per_batch, gpu_memory(model)) if self.ways.batching else Budget(1, None)
+        self.more = max(map(len, labels), default=1) - 1  # tokens of a label that run after a prompt
+        self.turn = turning_point(model.config)
         self.told = False
 
-    def read(self, prefix: Ids, queries: Sequence[Ids], *, alone: bool = False) -> LastToken:
+    def read(
+        self,
+        prefix: Ids,
+        queries: Sequence[Ids],
+        *,
+        alone: bool = False,
+        layers: slice = EVERY_LAYER,
+        within: Within = lambda prompts, run: nullcontext(),
+    ) -> LastToken:
         """Read the last token of `prefix` + each query.
 
-        A label's log-probability is the sum over its tokens given the prompt. Batches hold queries of about the same
-        length within the budget of tokens (or one query); where memory does not hold them, the budget is halved for
-        good. With `alone` every query has a batch of its own. Raises StateError for a state that is not finite or is
-        all zero, PromptError for a prompt that memory does not hold.
+        A label's log-probability is the sum over its tokens given the prompt. The open label is the one that the model
+        would write, each of its tokens the likeliest of the vocabulary; -1 where that is none. Batches hold queries of
+        about the same length within the budget of tokens (or one query); where memory does not hold them, the budget is
+        halved for good. With `alone` every query has a batch of its own. States are kept of `layers`, and every batch
+        runs `within` a block that is told which prompts it holds. Raises StateError for a state that is not finite or
+        is all zero, PromptError for a prompt that memory does not hold.
         """
         try:
             past, queries = self._split(prefix, queries)
@@ -84,8 +108,10 @@ class Reader:
         rows: list[LastToken] = []
         while waiting:
             lengths = [len(queries[i]) for i in waiting]
-            batch = waiting[: 1 if alone else fitting(lengths, self.budget.tokens)]
-            row = self._attempt(past, [queries[i] for i in batch])
+            batch = waiting[: 1 if alone else fitting(lengths, self.budget.tokens, self._cuts(past))]
+            run = [queries[i] for i in batch]
+            with within(batch, run):
+                row = self._attempt(past, run, layers)
             if row is None:
                 self.budget.halve()
                 continue
@@ -98,19 +124,27 @@ class Reader:
 
     def _split(self, prefix: Ids, queries: Sequence[Ids]) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
         """The frozen prefix and what runs on it; without a prefix, or where it cannot be shared, whole prompts."""
-        longest = len(prefix) + max(map(len, queries)) + max(map(len, self.labels), default=1) - 1
+        longest = len(prefix) + max(map(len, queries)) + self.more
+        check_lengths(self.model.config, [longest])
         if prefix and self.ways.sharing:
+            if self.turn is not None and len(prefix) <= self.turn < longest:
+                self._tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
+                return None, [[*prefix, *ids] for ids in queries]
             past = encoded(self.model, prefix, longest)
             if past is not None:
                 return past, queries
             self._tell(f"whole prompts: {longest} tokens exceed the window that the model attends to")
         return None, [[*prefix, *ids] for ids in queries]
 
-    def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids]) -> LastToken | None:
+    def _cuts(self, past: FrozenPrefix | None) -> list[int]:
+        """Lengths of prompts between which a batch must not reach: with it, or with a label's tokens, one turns."""
+        return [] if self.turn is None or past is not None else [self.turn - i for i in range(self.more + 1)]
+
+    def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids], layers: slice) -> LastToken | None:
         """None where memory does not hold the batch; a single query that does not fit is an error."""
         try:
             with self.budget.watched(len(queries) * max(map(len, queries))):
-                return _one_batch(self.model, self.ways, past, queries, self.labels)
+                return _one_batch(self.model, self.ways, past, queries, self.labels, layers)
         except torch.OutOfMemoryError:
             if len(queries) == 1:
                 raise PromptError(len(queries[0]) + (past.get_seq_length() if past else 0)) from None
@@ -132,12 +166,22 @@ def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:
 
 @torch.inference_mode()
 def _one_batch(
-    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], labels: Sequence[Ids]
+    model: PreTrainedModel,
+    ways: Ways,
+    past: FrozenPrefix | None,
+    queries: Sequence[Ids],
+    labels: Sequence[Ids],
+    layers: slice,
 ) -> LastToken:
     states, logits = last_states(model, ways, past, queries)
     log_probs = logits.float().log_softmax(-1)
-    scores = [
-        log_probs[:, label[0]] if len(label) == 1 else label_log_prob(model, ways, past, queries, label)
+    top = log_probs.argmax(-1)
+    answers = [
+        (log_probs[:, label[0]], top == label[0])
+        if len(label) == 1
+        else label_answer(model, ways, past, queries, label)
         for label in labels
     ]
-    return LastToken(states.float().cpu(), torch.stack(scores, dim=1).cpu(), log_probs.argmax(-1).cpu())
+    scores, written = (torch.stack(part, dim=1).cpu() for part in zip(*answers, strict=True))
+    open_label = torch.where(written.any(1), written.int().argmax(1), -1)
+    return LastToken(states[:, layers].float().cpu(), scores, open_label, top.cpu())

@@ -1,0 +1,1 @@
+"""Prompts in, states of every layer out."""

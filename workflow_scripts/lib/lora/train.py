@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from workflow_scripts.lib.lora import TunedAdapter, Tuning, TuningError, fresh_weights
-from workflow_scripts.lib.prompts import TuningExample
-from workflow_scripts.lib.stacked_lora import Batch, Stack, StackError
-from workflow_scripts.lib.token_batches import batches, right_padded
+from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point
+from workflow_scripts.lib.forward.token_batches import batches
+from workflow_scripts.lib.lora.batches import Batch, Example, batch_of, supervised, tokens_of
+from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, fresh_weights
+from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.lora.stack import Stack, StackError
 
 
 @dataclass(frozen=True)
@@ -19,33 +21,35 @@ class Case:
     """One adapter to tune; `name` says in errors whose it is."""
 
     name: str
-    examples: Sequence[TuningExample]
+    examples: Sequence[Example]
     seed: int
 
     @property
     def supervised_tokens(self) -> int:
-        """Label tokens of all examples."""
-        return sum(len(one.label) for one in self.examples)
+        """Tokens of all examples that have a loss."""
+        return sum(map(supervised, self.examples))
 
 
 def tune(
     base: PreTrainedModel,
     cases: Sequence[Case],
-    tuning: Tuning,
+    tuning: TuneLora,
     progress: Callable[[int, str], None] = lambda count, note: None,
+    kept_steps: Sequence[int] = (),
 ) -> Iterator[TunedAdapter]:
     """Tune an adapter for every case, in order; `base` is left as it was.
 
-    Every step of an adapter sees all of its examples. Its loss is the mean negative log-likelihood of the label
-    tokens, its gradient is clipped by its own norm, AdamW has no weight decay. Equal seeds give equal adapters.
-    `progress` is told how many adapters made a step. TuningError names the case whose loss or gradient is not finite.
+    Every step of an adapter sees all of its examples. Its loss is the mean over their tokens that have one
+    (lora/batches.py), its gradient is clipped by its own norm, AdamW has no weight decay. Equal seeds give equal
+    adapters. After `kept_steps` an adapter is kept as it is then. `progress` is told how many adapters made a step.
+    TuningError names the case whose loss or gradient is not finite.
     """
     for case in cases:
         if not case.supervised_tokens:
             raise TuningError(f"{case.name}: no token is supervised: every label is empty")
     for start in range(0, len(cases), tuning.adapters_at_once):
         try:
-            yield from _side_by_side(base, cases[start : start + tuning.adapters_at_once], tuning, progress)
+            yield from _side_by_side(base, cases[start : start + tuning.adapters_at_once], tuning, progress, kept_steps)
         except StackError as error:
             raise TuningError(f"tune_lora.target_modules: {error}; leave it out") from None
         except torch.OutOfMemoryError:
@@ -56,11 +60,16 @@ def tune(
 
 
 def _side_by_side(
-    base: PreTrainedModel, cases: Sequence[Case], tuning: Tuning, progress: Callable[[int, str], None]
+    base: PreTrainedModel,
+    cases: Sequence[Case],
+    tuning: TuneLora,
+    progress: Callable[[int, str], None],
+    kept_steps: Sequence[int],
 ) -> list[TunedAdapter]:
     stack = Stack(base, fresh_weights(base, tuning, [case.seed for case in cases]), tuning.alpha / tuning.r)
     made = batched(base, cases, tuning.tokens_per_batch)
     losses: list[list[float]] = []
+    kept: dict[int, list[dict[str, Tensor]]] = {}
     # One AdamW over the stack is one for each adapter, because it works element by element.
     optimiser = torch.optim.AdamW(stack.weights.values(), lr=tuning.learning_rate, weight_decay=0.0)
     with stack.attached():
@@ -69,32 +78,30 @@ def _side_by_side(
             _finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)
             optimiser.step()
             optimiser.zero_grad()
+            if step + 1 in kept_steps:
+                kept[step + 1] = [stack.adapter(i) for i in range(len(cases))]
             progress(len(cases), f"loss {_mean(losses[0]):.3f} to {_mean(losses[-1]):.3f}")
         with torch.inference_mode():
             losses.append(_finite("loss", _summed(stack, made), cases, tuning.steps))
-    return [TunedAdapter(stack.adapter(i), [step[i] for step in losses]) for i in range(len(cases))]
+    return [
+        TunedAdapter(
+            stack.adapter(i),
+            [step[i] for step in losses],
+            {step: TunedAdapter(then[i], [one[i] for one in losses[: step + 1]]) for step, then in kept.items()},
+        )
+        for i in range(len(cases))
+    ]
 
 
 def batched(base: PreTrainedModel, cases: Sequence[Case], tokens_per_batch: int) -> list[Batch]:
     """The examples of all cases in batches of rows of about the same length, on the base's device."""
     rows = [(owner, one) for owner, case in enumerate(cases) for one in case.examples]
-    lengths = [len(one.prompt) + len(one.label) - 1 for _, one in rows]
-    weights = [1 / case.supervised_tokens for case in cases]
-    return [_batch(base, [rows[i] for i in batch], weights) for batch in batches(lengths, tokens_per_batch)]
-
-
-def _batch(base: PreTrainedModel, rows: Sequence[tuple[int, TuningExample]], weights: Sequence[float]) -> Batch:
-    """The last label token predicts nothing, so that rows end before it."""
-    positions = [
-        (row, len(one.prompt) - 1 + i, token, weights[owner])
-        for row, (owner, one) in enumerate(rows)
-        for i, token in enumerate(one.label)
-    ]
-    at, columns, targets = (torch.tensor([one[i] for one in positions], dtype=torch.long) for i in range(3))
-    shares = torch.tensor([one[3] for one in positions], dtype=torch.promote_types(base.dtype, torch.float32))
-    ids = right_padded([[*one.prompt, *one.label[:-1]] for _, one in rows])
-    owners = torch.tensor([owner for owner, _ in rows])
-    return Batch(*(part.to(base.device) for part in (ids, owners, at, columns, targets, shares)))
+    lengths = [len(tokens_of(one)) for _, one in rows]
+    shares = [1 / case.supervised_tokens for case in cases]
+    check_lengths(base.config, lengths)
+    turn = turning_point(base.config)
+    made = batches(lengths, tokens_per_batch, [] if turn is None else [turn])
+    return [batch_of(base, [rows[i] for i in batch], shares) for batch in made]
 
 
 def _summed(stack: Stack, made: Sequence[Batch], backward: bool = False) -> Tensor:

@@ -2,37 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from workflow_scripts.lib.adapters import matrices
-from workflow_scripts.lib.taps import head_at
+from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.lora.apply import matrices
+from workflow_scripts.lib.lora.batches import Batch
 
 
-class StackError(RuntimeError):
-    """A module that mixes the rows of a batch, so that none can have an adapter of its own."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of several adapters, and the positions whose next token is supervised, with its weight in the loss."""
-
-    ids: Int[Tensor, "row token"]
-    adapters: Int[Tensor, " row"]
-    rows: Int[Tensor, " position"]
-    columns: Int[Tensor, " position"]
-    targets: Int[Tensor, " position"]
-    weights: Float[Tensor, " position"]
-
-    @property
-    def owners(self) -> Int[Tensor, " position"]:
-        """Adapter of every supervised position."""
-        return self.adapters[self.rows]
+class StackError(StudyError):
+    """A module that mixes the rows of a batch or is no matrix product, so that rows cannot have their own adapters."""
 
 
 class Stack:
@@ -42,8 +25,8 @@ class Stack:
         """`fresh` holds the tensors of every adapter; `scale` is alpha / r."""
         self.base, self.scale, self.count = base, scale, len(fresh)
         self.weights = {name: torch.stack([one[name] for one in fresh]) for name in fresh[0]}
-        for name, pair in matrices(self.weights).items():
-            for tensor in pair:
+        for name, both in matrices(self.weights).items():
+            for tensor in both:
                 tensor.data = tensor.data.to(next(base.get_submodule(name).parameters()).device)
                 tensor.requires_grad_()
         self.batch: Batch | None = None
@@ -61,14 +44,9 @@ class Stack:
             yield
 
     def losses(self, batch: Batch, backward: bool = False) -> Float[Tensor, " adapter"]:
-        """A batch's share of every adapter's loss; with `backward`, gradients are added up as well.
-
-        The LM head runs on supervised positions only.
-        """
+        """A batch's share of every adapter's loss; with `backward`, gradients are added up as well."""
         self.batch = batch
-        with head_at(self.base, batch.rows, batch.columns):
-            logits = self.base(input_ids=batch.ids, use_cache=False).logits
-        shares = cross_entropy(logits.to(batch.weights), batch.targets, reduction="none") * batch.weights
+        shares = batch.losses(self.base) * batch.weights
         if backward:
             shares.sum().backward()
         return shares.new_zeros(self.count).index_add(0, batch.owners, shares.detach())
@@ -87,7 +65,9 @@ class Stack:
         return {name: tensor[number].detach().cpu().clone() for name, tensor in self.weights.items()}
 
     def _hook(self, name: str, a: Tensor, b: Tensor) -> Callable[..., Tensor]:
-        def add(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+        def add(_: nn.Module, args: tuple[Tensor], output: Any) -> Tensor:
+            if not isinstance(output, Tensor):
+                raise StackError(f"{name} puts out more than a matrix product")
             hidden, owners = self._by_owner(name, args[0])
             owners = owners.to(a.device)
             low = hidden.to(a) @ a.index_select(0, owners).mT

@@ -5,8 +5,9 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -14,51 +15,43 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from workflow_scripts.lib.adapters import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
+from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.lora.apply import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
+from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.lora.targets import all_linear, feed_forward, is_linear, linear_modules
 
 # peft's own affairs with transformers 6 and with GPT-2's transposed layers, which it handles itself.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
 
 
-class TuningError(RuntimeError):
+class TuningError(StudyError):
     """Tuning that cannot be done or went wrong; the message says why and what to change."""
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """How an adapter is tuned.
-
-    `target_modules`: "attention" (peft's choice for the architecture: query and value projections), "all-linear", or
-    module names. `tokens_per_batch` and `adapters_at_once` bound memory and change no result but by rounding.
-    """
-
-    r: int
-    alpha: int
-    target_modules: str | list[str]
-    learning_rate: float
-    steps: int
-    max_grad_norm: float
-    tokens_per_batch: int
-    adapters_at_once: int
-
-    def lora_config(self) -> LoraConfig:
-        """As peft names it; no dropout, so that tuning and dump see the same network."""
-        return LoraConfig(
-            r=self.r,
-            lora_alpha=self.alpha,
-            target_modules=None if self.target_modules == "attention" else self.target_modules,
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
+def lora_config(base: PreTrainedModel, tuning: TuneLora) -> LoraConfig:
+    """As peft names it; no dropout, so that tuning and dump see the same network."""
+    targets = {"attention": lambda _: None, "feed-forward": feed_forward, "all-linear": all_linear}
+    asked = tuning.target_modules
+    return LoraConfig(
+        r=tuning.r,
+        lora_alpha=cast(int, tuning.alpha),  # peft divides it, and takes any number
+        target_modules=targets[asked](base) if isinstance(asked, str) else asked,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
 
 
 @dataclass(frozen=True)
 class TunedAdapter:
-    """An adapter's tensors under peft's names, with the loss before every step and after the last."""
+    """An adapter's tensors under peft's names, with the loss before every step and after the last.
+
+    `on_the_way`: step -> the adapter as it was after it, of the steps that were to be kept.
+    """
 
     weights: dict[str, Tensor]
     losses: list[float]
+    on_the_way: "dict[int, TunedAdapter]" = field(default_factory=dict)
 
     def norm(self, matrix: str) -> float:
         """Frobenius norm over all of the adapter's A or B matrices (`matrix` is "lora_A" or "lora_B")."""
@@ -69,20 +62,28 @@ class TunedAdapter:
         """Did tuning do anything: B left zero and the loss fell."""
         return self.norm("lora_B") > 0 and self.losses[-1] < self.losses[0]
 
+    def summary(self) -> dict[str, Any]:
+        """What tuning.parquet says of it."""
+        norms = {"norm_a": self.norm("lora_A"), "norm_b": self.norm("lora_B")}
+        return {"losses": self.losses, **norms, "moved": self.moved}
+
 
 @contextmanager
-def adapted(base: PreTrainedModel, tuning: Tuning) -> Iterator[PeftModel]:
+def adapted(base: PreTrainedModel, tuning: TuneLora) -> Iterator[PeftModel]:
     """`base` wrapped by peft with a fresh adapter; after the block it is as it was.
 
     TuningError where the architecture lacks the target modules, or has them in another kind than linear.
     """
     trained = [(p, p.requires_grad) for p in base.parameters()]
+    choice = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear_modules(base)))
     try:
-        model = get_peft_model(base, tuning.lora_config())
+        model = get_peft_model(base, lora_config(base, tuning))
     except ValueError as error:
-        raise TuningError(f"tune_lora.target_modules: {error}; name linear modules of this architecture") from None
+        what = f"peft knows no {type(base).__name__} to choose for" if tuning.target_modules == "attention" else error
+        raise TuningError(f"tune_lora.target_modules: {what}; name linear modules, here of {choice}") from None
     try:
-        matrices(get_peft_model_state_dict(model, save_embedding_layers=False))
+        for name in matrices(get_peft_model_state_dict(model, save_embedding_layers=False)):
+            _check_linear(model.get_base_model().get_submodule(name), name)
         yield model
     except AdapterError as error:
         raise TuningError(f"tune_lora.target_modules: {error}") from None
@@ -92,7 +93,13 @@ def adapted(base: PreTrainedModel, tuning: Tuning) -> Iterator[PeftModel]:
             parameter.requires_grad_(required)
 
 
-def fresh_weights(base: PreTrainedModel, tuning: Tuning, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
+def _check_linear(wrapped: Any, name: str) -> None:
+    module = wrapped.get_base_layer()
+    if not is_linear(module):
+        raise AdapterError(f"only linear modules can be adapted, and {name} is a {type(module).__name__}; leave it out")
+
+
+def fresh_weights(base: PreTrainedModel, tuning: TuneLora, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
     """What peft initialises an adapter to after `torch.manual_seed`, for each seed, under peft's names."""
     first = _peft_weights(base, tuning, seeds[0])
     drawn = [_drawn(base, first, seed) for seed in seeds]
@@ -102,7 +109,7 @@ def fresh_weights(base: PreTrainedModel, tuning: Tuning, seeds: Sequence[int]) -
     return [_peft_weights(base, tuning, seed) for seed in seeds]
 
 
-def _peft_weights(base: PreTrainedModel, tuning: Tuning, seed: int) -> dict[str, Tensor]:
+def _peft_weights(base: PreTrainedModel, tuning: TuneLora, seed: int) -> dict[str, Tensor]:
     torch.manual_seed(seed)
     with adapted(base, tuning) as model:
         return {
@@ -125,7 +132,7 @@ def _drawn(base: PreTrainedModel, like: dict[str, Tensor], seed: int) -> dict[st
     return weights
 
 
-def adapter_config(base: PreTrainedModel, tuning: Tuning) -> str:
+def adapter_config(base: PreTrainedModel, tuning: TuneLora) -> str:
     """adapter_config.json of every adapter of this base and tuning, with nothing that differs between runs."""
     with adapted(base, tuning) as model:
         config = model.peft_config["default"].to_dict()

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
+from workflow_scripts.lib.errors import StudyError
+
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX, A, B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
@@ -22,7 +24,7 @@ PREFIX, A, B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 PLAIN = {"peft_type": "LORA", "bias": "none", "use_dora": False, "use_rslora": False, "lora_bias": False}
 
 
-class AdapterError(RuntimeError):
+class AdapterError(StudyError):
     """An adapter that does not fit its model, or that is more than plain LoRA on linear modules."""
 
 

@@ -1,0 +1,1 @@
+"""LoRA adapters: how they are tuned, many side by side, and put into a model."""

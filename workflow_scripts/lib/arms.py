@@ -1,0 +1,100 @@
+"""The arms of the study: ways of giving a model a set of demonstrations, by its prompt, by its weights, or both.
+
+To add one is a row of `ARMS`; a new way of showing a set is a function in data/shown.py, a new way of tuning a row of
+`WEIGHTS`. params.yaml says which arms a study has. No stage that makes states imports this module (rules hand them
+what a row says), so that a row more makes no state anew but its own.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Role = Literal["base", "shown", "tuned", "both", "ceiling", "imitation", "repeat"]
+Change = Literal["template", "demonstrations", "tuning", "moment"]
+SETS_DEPEND_ON = frozenset[Change]({"demonstrations"})
+
+
+class Weights(NamedTuple):
+    """Adapters of a set, tuned on its labels.
+
+    `reseeded` ones start from another seed. With a `teacher` they are tuned to imitate the model whose prompt shows the
+    set so (a function of data/shown.py).
+    """
+
+    name: str
+    reseeded: bool = False
+    teacher: str | None = None
+
+    @property
+    def depends_on(self) -> frozenset[Change]:
+        """What adapters change with; those of every moment of their tuning are kept by one training run."""
+        return SETS_DEPEND_ON | frozenset[Change]({"template", "tuning"})
+
+
+class Arm(NamedTuple):
+    """One way of giving a model a set of demonstrations.
+
+    `shows`: how the prompt shows the set (a function of data/shown.py), None for not at all. `weights`: the adapter
+    that the model runs through, None for none. `everywhere`: made at every setting, or at the reference alone. `run`:
+    how states are read (dump_hidden_states says more).
+    """
+
+    name: str
+    heading: str
+    role: Role
+    shows: str | None = None
+    weights: Weights | None = None
+    everywhere: bool = True
+    run: Literal["batched", "alone", "float32"] = "batched"
+
+    @property
+    def given(self) -> bool:
+        """Whether it is given sets of demonstrations at all."""
+        return bool(self.shows or self.weights)
+
+    @property
+    def depends_on(self) -> frozenset[Change]:
+        """What an arm's states change with; a setting that changes none of it takes the reference's."""
+        shows = SETS_DEPEND_ON if self.shows else frozenset()
+        tuned = self.weights.depends_on | frozenset[Change]({"moment"}) if self.weights else frozenset()
+        return frozenset[Change]({"template"}) | shows | tuned
+
+
+TUNED, RESEEDED = Weights("tuned"), Weights("reseeded", reseeded=True)
+DISTILLED, MISLED = Weights("distilled", teacher="as_drawn"), Weights("misled", teacher="shuffled_labels")
+WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED)
+
+ANCHOR = Arm("anchor", "anchor", "base")
+ICL = Arm("icl", "ICL", "shown", shows="as_drawn")
+IT = Arm("it", "IT", "tuned", weights=TUNED)
+ARMS = (
+    ANCHOR,
+    ICL,
+    IT,
+    Arm("both", "ICL and IT", "both", shows="as_drawn", weights=TUNED, everywhere=False),
+    Arm("icl-reordered", "ICL, reordered", "ceiling", shows="reordered", everywhere=False),
+    Arm("it-reseeded", "IT, reseeded", "ceiling", weights=RESEEDED, everywhere=False),
+    Arm("distilled", "imitating ICL", "imitation", weights=DISTILLED, everywhere=False),
+    Arm("misled", "imitating ICL of shuffled labels", "imitation", weights=MISLED, everywhere=False),
+    Arm("anchor-alone", "anchor, each query alone", "repeat", run="alone"),
+    Arm("anchor-float32", "anchor, in float32", "repeat", run="float32"),
+)
+QUESTION = (ICL, IT)  # the two arms that the study asks about
+CEILINGS = ((ICL, ARMS[4]), (IT, ARMS[5]))  # an arm, and the same once more: no two arms can be more alike
+IMITATIONS = tuple((ICL, arm) for arm in ARMS if arm.role == "imitation")  # an arm, and what was tuned to be like it
+REPEATS = tuple(arm for arm in ARMS if arm.role == "repeat")  # the anchor again: what then differs is noise
+CHOOSABLE = tuple(arm for arm in ARMS if arm.role != "repeat")
+
+
+def arm_named(name: str) -> Arm:
+    """An arm by its name."""
+    return next(arm for arm in ARMS if arm.name == name)
+
+
+def weights_named(name: str) -> Weights:
+    """A way of tuning by its name."""
+    return next(weights for weights in WEIGHTS if weights.name == name)
+
+
+def named(names: Sequence[str]) -> list[Arm]:
+    """Arms by their names, in the order of `ARMS`."""
+    return [arm for arm in ARMS if arm.name in names]

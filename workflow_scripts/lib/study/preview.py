@@ -1,0 +1,101 @@
+"""What one looks at before a run: one prompt of each arm, the tokens of the labels, and what is odd about either."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from workflow_scripts.lib.arms import Arm
+from workflow_scripts.lib.data.examples import Example
+from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import DemonstrationSet
+from workflow_scripts.lib.data.shown import SHOWN
+from workflow_scripts.lib.study.prompt_checks import Asked
+
+HEAD, TAIL = 700, 500  # characters of a long prompt that are shown
+
+
+def preview(prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm]) -> Iterator[str]:
+    """Lines: the labels' tokens, the query's prompt in each arm after that set, and what is tuned on."""
+    yield from _labels(prompts)
+    for shows, some in _by_prompt(arms).items():
+        ids = prompts.prefix(SHOWN[shows](given) if shows else ()) + prompts.query(query.fields)
+        last = prompts.tokenizer.convert_ids_to_tokens(ids[-1])
+        yield f"prompt of {', '.join(arm.name for arm in some)}: {len(ids)} tokens, states at the last one, {last!r}"
+        yield from _text(prompts, ids)
+    learnt = prompts.completion(given.demonstrations[0])
+    yield f"tuned on such: {len(learnt.prompt)} tokens, and the label's {len(learnt.label)} are learnt"
+    yield from _text(prompts, learnt.prompt + learnt.label)
+
+
+def warnings(prompts: Prompts, examples: Sequence[Asked]) -> Iterator[str]:
+    """A line for each thing that is allowed and that one would want to know."""
+    if prompts.ending:
+        ending = prompts.tokenizer.decode(prompts.ending)
+        yield f"one label begins with another: every label is scored and learnt with {ending!r} after it"
+    if prompts.merged:
+        yield (
+            f"the tokenizer merges the end of `query` with the label ({', '.join(prompts.merged)}), and prompts have "
+            "them apart; a space between them belongs to `label`"
+        )
+    if prompts.template.query.endswith(" "):
+        yield (
+            "`query` ends with a space, so that states are taken at a token for it; most tokenizers have the space in "
+            "the word that follows: leave it to `label`"
+        )
+    for words in _sharing_first(prompts):
+        yield f"labels {', '.join(words)} begin with the same token: measures of label directions take them for one"
+    yield from _texts(prompts, examples)
+
+
+def _labels(prompts: Prompts) -> Iterator[str]:
+    width = max(map(len, prompts.labels))
+    for word, ids in prompts.labels.items():
+        tokens = " ".join(map(str, prompts.tokenizer.convert_ids_to_tokens(ids)))
+        yield f"label {word:{width}}  tokens {tokens}  ids {' '.join(map(str, ids))}"
+
+
+def _by_prompt(arms: Iterable[Arm]) -> dict[str | None, list[Arm]]:
+    """Arms by how their prompts show a set: those together have the same prompts."""
+    found: dict[str | None, list[Arm]] = defaultdict(list)
+    for arm in arms:
+        found[arm.shows].append(arm)
+    return found
+
+
+def _text(prompts: Prompts, ids: Sequence[int]) -> Iterator[str]:
+    """The text that ids stand for, as the tokenizer reads it back; the middle of a long one is left out."""
+    text = str(prompts.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+    left_out = len(text) - HEAD - TAIL
+    if left_out > 0:
+        text = f"{text[:HEAD]} [... {left_out:,} characters ...] {text[-TAIL:]}"
+    return (f"  | {line}" for line in text.split("\n"))
+
+
+def _sharing_first(prompts: Prompts) -> list[list[str]]:
+    by_first: dict[int, list[str]] = defaultdict(list)
+    for word, ids in prompts.words.items():
+        by_first[ids[0]].append(word)
+    return [words for words in by_first.values() if len(words) > 1]
+
+
+def _texts(prompts: Prompts, examples: Sequence[Asked]) -> Iterator[str]:
+    """What values hold that means something in a prompt."""
+    tokens, separator = prompts.tokens, prompts.template.separator
+    added = {one.content for one in prompts.tokenizer.added_tokens_decoder.values() if not one.special}
+    told: dict[str, Callable[[str], bool]] = {
+        f"hold the separator {separator!r}, where a demonstration then seems to end": lambda text: (
+            bool(separator) and separator in text
+        ),
+        "read like special tokens, and are taken for text": lambda text: any(
+            mark in text for mark in tokens.special.values()
+        ),
+        "hold what the tokenizer has an added token for, and become that": lambda text: any(
+            one in text for one in added if one.strip()
+        ),
+    }
+    for what, holds in told.items():
+        number = sum(any(map(holds, fields.values())) for _, fields in examples)
+        if number:
+            yield f"{number} of {len(examples)} texts {what}"
+    unknown = [tokens.unknown in prompts.query(fields) for _, fields in examples]
+    if any(unknown):
+        yield f"{sum(unknown)} of {len(examples)} queries and demonstrations hold words that the vocabulary lacks"

@@ -1,33 +1,92 @@
-"""What the estimates allow to say: on which side of what their intervals lie.
+"""What the estimates allow to say, at the reference setting and the last layer.
 
-A difference counts only where its interval leaves out zero. With one draw there is no interval and nothing counts.
+A difference counts only where its interval leaves out zero and its test, corrected for the levels of a factor, is below
+5 %: with five draws none is. With one draw there is no interval and nothing counts.
+The answer is stated in update cosines: own minus other draw of their pooled form is the sum of the parts `set` and
+`interaction`, so that what is claimed and what the parts show are one thing. The cosine's own effect is told beside.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from workflow_scripts.lib.results import Estimate, Results
+from workflow_scripts.lib.arms import QUESTION
+from workflow_scripts.lib.measures import HEADLINE
+from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
+from workflow_scripts.lib.measures.parts import WHOLE
+from workflow_scripts.lib.report.cases import Case
+from workflow_scripts.lib.results.estimates import Estimate, Part
 
 Side = Literal["above", "below", "unclear", "unmeasured"]
+ALPHA = 0.05  # of tests, corrected for the levels of a factor
+Outcome = Literal["demonstrations", "task", "shared", "neither", "unmeasured"]
+# What an outcome rests on, and what the untrained control must therefore show less of.
+RESTS_ON: dict[Outcome, str] = {"demonstrations": OWN_DEMONSTRATION_EFFECT.name, "task": OTHER_DRAW.name}
 
 
 class Finding(NamedTuple):
-    """What the estimates of a (model, dataset) at the reference setting and the last layer allow to say."""
+    """What the update cosines of a case allow to say of ICL and IT.
 
-    model: str
-    dataset: str
-    margin: Estimate  # ICL-IT cosine less the larger anchor cosine, per draw
-    gains: dict[str, Side]  # accuracy of ICL and of IT against the anchor's
-    control: Side | None  # the margin against the untrained control's; None without a control
+    `demonstrations`: ICL acts like tuning on its own demonstrations, more than like tuning on another draw's. `task`:
+    like tuning on the task, and nothing more is shown. `shared`: a common direction, not shown to be of the one or the
+    other. `neither`: no common direction is shown.
+    """
+
+    case: Case
+    untrained: Case | None  # the control of this case
+    own: Estimate
+    other_draw: Estimate
+    effect: Estimate  # own minus other draw: the own-demonstration effect
+    noise: bool  # what the two have in common is no more than noise would give
+    outcome: Outcome
 
     @property
-    def similarity(self) -> Side:
-        """The ICL-IT cosine against the larger anchor cosine."""
-        return side(self.margin)
+    def control(self) -> Side | None:
+        """What the outcome rests on against the untrained control's; None where nothing is to be compared."""
+        if self.untrained is None or self.outcome not in RESTS_ON:
+            return None
+        return apart(*(case.alike(HEADLINE, RESTS_ON[self.outcome]) for case in (self.case, self.untrained)))
 
     @property
-    def both_gain(self) -> bool:
-        """Both arms answer better than the anchor."""
-        return set(self.gains.values()) == {"above"}
+    def upheld(self) -> bool:
+        """An untrained control, where there is one, shows less of it."""
+        return self.control in (None, "above")
+
+    @property
+    def part_of_own(self) -> float | None:
+        """The own-demonstration effect as a fraction of the similarity; None unless that is above zero."""
+        return fraction(self.effect, self.own)
+
+
+def findings(every: Sequence[Case]) -> list[Finding]:
+    """Of each case that is studied, beside its untrained control; untrained models are studied where all are."""
+    studied = [case for case in every if not case.untrained] or every
+    untrained: dict[tuple[str | None, str], Case] = {}
+    for case in every:
+        if case.control_of and case not in studied:
+            untrained.setdefault((case.control_of, case.dataset), case)
+    return [find(case, untrained.get((case.model, case.dataset))) for case in studied]
+
+
+def find(case: Case, untrained: Case | None) -> Finding:
+    """The finding of a case; `untrained` is its control on the same data, where the study has one."""
+    matches = (OWN.name, OTHER_DRAW.name, OWN_DEMONSTRATION_EFFECT.name)
+    own, other_draw, effect = (case.alike(HEADLINE, match) for match in matches)
+    noise = case.within_noise(HEADLINE, *QUESTION)
+    outcome = outcome_of(own, other_draw, effect, noise=noise)
+    return Finding(case, untrained, own, other_draw, effect, noise, outcome)
+
+
+def outcome_of(own: Estimate, other_draw: Estimate, effect: Estimate, *, noise: bool) -> Outcome:
+    """What three update cosines allow to say; `noise`: the own one is what noise alone would give."""
+    if effect.mean is None:
+        return "unmeasured"
+    if noise:
+        return "neither"
+    if side(own) == "above" and beyond_zero(effect) == "above":
+        return "demonstrations"
+    if side(other_draw) == "above":
+        return "task"
+    return "shared" if side(own) == "above" else "neither"
 
 
 def side(estimate: Estimate, of: float | None = 0.0) -> Side:
@@ -39,6 +98,13 @@ def side(estimate: Estimate, of: float | None = 0.0) -> Side:
     return "above" if estimate.low > of else "below" if estimate.high < of else "unclear"
 
 
+def beyond_zero(difference: Estimate) -> Side:
+    """On which side of zero a difference is, by its interval and its test; with few draws no test tells."""
+    p = difference.p if difference.p_holm is None else difference.p_holm
+    found = side(difference)
+    return "unclear" if found in ("above", "below") and (p is None or p > ALPHA) else found
+
+
 def apart(one: Estimate, other: Estimate) -> Side:
     """On which side of another interval an interval lies; overlapping ones are unclear."""
     if one.mean is None or other.mean is None:
@@ -47,12 +113,13 @@ def apart(one: Estimate, other: Estimate) -> Side:
     return "above" if above == "above" else "below" if below == "below" else "unclear"
 
 
-def find(results: Results, model: str, dataset: str, control: str | None) -> Finding:
-    """The finding of a (model, dataset); `control` is its untrained model, where the study has one."""
-    margin = results.at(model, dataset, "margin", "icl-it")
-    anchor = results.at(model, dataset, "accuracy", "anchor").mean
-    gains = {arm: side(results.at(model, dataset, "accuracy", arm), anchor) for arm in ("icl", "it")}
-    against = None
-    if control is not None and (control, dataset) in set(results.cells()):
-        against = apart(margin, results.at(control, dataset, "margin", "icl-it"))
-    return Finding(model, dataset, margin, gains, against)
+def part_of_whole(parts: Mapping[str, Part], name: str) -> float | None:
+    """A part's contribution as a fraction of the pooled update cosine; None unless that is above zero."""
+    return fraction(parts[name].contribution, parts[WHOLE].contribution)
+
+
+def fraction(part: Estimate, whole: Estimate) -> float | None:
+    """One estimate as a fraction of another; None unless that is above zero."""
+    if part.mean is None or whole.mean is None or side(whole) != "above":
+        return None
+    return part.mean / whole.mean

@@ -30,26 +30,32 @@ def inline_svg(svg: str, name: str, label: str) -> Markup:
 
 
 TEMPLATE = """\
-{% macro numbers(table, caption) %}
-<p class="caption">{{ caption }}</p>
-<div class="scroll" tabindex="0" role="region" aria-label="{{ caption }}">
+{% macro numbers(table) %}
+<p class="caption">{{ table.caption }}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="{{ table.caption }}">
 <table>
 <thead>
-<tr><th colspan="2"></th>
-{% for group in table.groups %}<th class="first" colspan="{{ group.columns | length }}">{{ group.heading }}</th>
+<tr><td colspan="{{ table.heads | length }}"></td>
+{% for heading, columns in table.groups %}
+<th class="first" scope="colgroup" colspan="{{ columns | length }}">{{ heading }}</th>
 {% endfor %}</tr>
-<tr><th class="text">model</th><th class="text">data set</th>
-{% for group in table.groups %}{% for column in group.columns %}
-<th{% if loop.first %} class="first"{% endif %}>{{ column }}</th>
+<tr>{% for heading in table.heads %}<th class="text" scope="col">{{ heading }}</th>{% endfor %}
+
+{% for heading, columns in table.groups %}{% for column in columns %}
+<th scope="col"{% if loop.first %} class="first"{% endif %}>{{ column }}</th>
 {% endfor %}{% endfor %}</tr>
 </thead>
 <tbody>
-{% for model, kind, dataset, setting, cells in table.rows %}
-<tr><th>{{ model }}{% if kind %}<span class="beneath">{{ kind }}</span>{% endif %}</th>
-<td class="text">{{ dataset }}<span class="beneath">{{ setting }}</span></td>
-{% for cell in cells %}
-<td>{{ cell.value }}{% if cell.beneath %}<span class="beneath">{{ cell.beneath }}</span>{% endif %}</td>
-{% endfor %}</tr>
+{% for row in table.rows %}
+<tr>
+{% for head in row.heads %}
+<th scope="row" rowspan="{{ head.rows }}">{{ head.text }}
+{%- if head.beneath %}<span class="beneath">{{ head.beneath }}</span>{% endif %}</th>
+{% endfor %}
+{% for cell in row.cells %}
+<td>{{ cell.value }}{% for line in cell.beneath %}<span class="beneath">{{ line }}</span>{% endfor %}</td>
+{% endfor %}
+</tr>
 {% endfor %}
 </tbody>
 </table>
@@ -67,87 +73,71 @@ TEMPLATE = """\
 <h1>{{ title }}</h1>
 <p class="question">Does showing a language model demonstrations in its prompt (in-context learning, ICL) change its
 hidden states in the way that tuning the model on the same demonstrations (instruction tuning, IT) does?
-For each query we compare the state at the last prompt token in three conditions: the query alone (anchor),
-demonstrations and then the query (ICL), and the query alone on the model tuned on those demonstrations (IT).</p>
+For each query we compare the state at the last prompt token in three arms: the query alone (anchor), demonstrations
+and then the query (ICL), and the query alone on the model tuned on those demonstrations (IT). What ICL and IT add to
+the anchor's state can be alike because of the task, of the query, or of these demonstrations: only the last is what the
+question asks.</p>
 
 <h2>Answer</h2>
-<div class="answer"><p><span class="verdict">{{ verdict }}</span> {{ summary }}</p></div>
-{% for paragraph in paragraphs %}
+<div class="answer"><p><span class="verdict">{{ answer.verdict }}</span> {{ answer.summary }}</p></div>
+{% for paragraph in answer.paragraphs %}
 <h3>{{ paragraph.heading }}</h3>
 <ul class="points">
-{% for about, text in paragraph.points %}<li><b>{{ about }}</b> {{ text }}</li>
+{% for point in paragraph.points %}<li><b>{{ point.about }}</b> {{ point.text }}</li>
 {% endfor %}</ul>
 {% endfor %}
 
 <h2>At the reference setting</h2>
-{{ numbers(states, "States at the last layer. Beneath a mean stands its " ~ confidence ~ " interval over draws.") }}
-{{ numbers(ground, "What these numbers rest on.") }}
-{{ numbers(answers, "Answers at the same setting. The anchor has no demonstrations, hence no interval.") }}
+<p>Reference setting: {{ setting }}; last layer. Beneath a mean stands its {{ confidence }} interval over draws, beneath
+a difference also its test.</p>
+{% for table in tables %}
+{{ numbers(table) }}
+{% endfor %}
 
 <h2>Over layers</h2>
-<figure><div class="scroll">{{ layers }}</div>
-<figcaption>The three cosines over layers at the reference setting; bands are {{ confidence }} intervals over
-draws.</figcaption></figure>
+{% for drawing in layers %}
+<figure><div class="scroll">{{ drawing.svg }}</div>
+<figcaption>{{ drawing.caption }}</figcaption></figure>
+{% endfor %}
+
+{% for drawing, table in patched %}
+<h2>States put into the anchor's run</h2>
+<p>The anchor's run goes on from a state of an arm in place of its own, at the last prompt token of one layer: states
+that are alike need not do alike. At the last layer the arm's own state gives the arm's answers, and at the embeddings
+the anchor's, by construction. A set's direction is added to the anchor's state; what another draw's does as well is not
+these demonstrations'.</p>
+<figure><div class="scroll">{{ drawing.svg }}</div>
+<figcaption>{{ drawing.caption }}</figcaption></figure>
+{{ numbers(table) }}
+{% endfor %}
 
 <h2>Over the levels of each factor</h2>
-{% for factor, svg in factors %}
+{% for factor, drawing, table in factors %}
 <h3>{{ factor }}</h3>
-<figure><div class="scroll">{{ svg }}</div>
-<figcaption>The three cosines at the last layer and, beneath, the accuracies of the three conditions within the label
-set. Bars are {{ confidence }} intervals over draws; the shaded level is the reference.</figcaption></figure>
+<figure><div class="scroll">{{ drawing.svg }}</div>
+<figcaption>{{ drawing.caption }}</figcaption></figure>
+{{ numbers(table) }}
 {% endfor %}
 
 <h2>How to read it</h2>
 <dl>
-<dt>Query, demonstration, shot, draw</dt>
-<dd>A query is an example that the model is asked about; a demonstration is another example with its label.
-The number of demonstrations is the number of shots; a draw is one random choice of them.</dd>
-<dt>Factor, level, reference</dt>
-<dd>A factor is what is varied, a level is one of its values; everything else stays at the reference setting.
-The setting of a row stands beneath its data set.</dd>
-<dt>State, layer</dt>
-<dd>The residual stream at the last prompt token, the one that predicts the answer. Layer 0 is the embeddings, each
-further layer the output of a block, and the last one is taken after the final norm.</dd>
-<dt>Cosine</dt>
-<dd>The cosine between two conditions' states for the same query. High for all three pairs where nothing moved, hence
-the margin: ICL-IT cosine less the larger anchor cosine, taken within each draw.</dd>
-<dt>Update cosine</dt>
-<dd>The cosine between what demonstrations add to the anchor state and what tuning adds to it, without normalising the
-states first. Zero for unrelated changes, one for changes in the same direction.</dd>
-<dt>Partial cosine</dt>
-<dd>The cosine between the parts of the ICL and IT states that are orthogonal to the anchor state. What is left of
-their similarity when the share that both have with the anchor is taken out.</dd>
-<dt>Movement</dt>
-<dd>The length of the change of the state over the length of the anchor state. Arms that moved by very different
-amounts are compared at one arbitrary strength of tuning.</dd>
-<dt>Noise</dt>
-<dd>The anchor is run again where the same states should come out (each query alone, in another process; for a model of
-lower precision also in float32). Of ICL, of IT: how far it then is from the anchor, over the length of the update: at 1
-the update is no longer than the noise. Shared: the product of the two, which is the update cosine that noise alone
-would give, because both updates have the anchor's noise in them. What noise would give is marked so; already at some
-tenths of the update's length, noise makes two directions look less alike than they are.</dd>
-<dt>Accuracy, open accuracy, agreement</dt>
-<dd>Within the label set: the gold label is the likeliest of the labels; open: the likeliest token of the whole
-vocabulary begins the gold label. Agreement: two conditions predict the same label, right or wrong; their states may be
-alike only because both hold the same easy answer.</dd>
-<dt>Intervals</dt>
-<dd>A value is a mean over queries, then over draws. Intervals are a {{ confidence }} cluster bootstrap over draws
-({{ method }}, {{ resamples }} resamples); a single draw has none. In the answer, a difference counts where its
-interval leaves out zero, or two intervals do not overlap.</dd>
-<dt>Excluded, not moved</dt>
-<dd>A state that did not change has no direction of change: it is left out of update and partial cosine and counted
-(the larger of the two counts). Adapters that tuning left as they were are counted, and stay in.</dd>
+{% for term, meaning in glossary %}
+<dt>{{ term }}</dt>
+<dd>{{ meaning }}</dd>
+{% endfor %}
 </dl>
 
 <h2>The paper's and ours</h2>
-<p>The question, the three states, the last token and the cosine are those of Duan et al., <i>Exploring the
-Relationship between In-Context Learning and Instruction Tuning</i>
+<p>The question, the three states (anchor, ICL, IT), the last token, the cosine and the sweep over layers are those of
+Duan et al., <i>Exploring the Relationship between In-Context Learning and Instruction Tuning</i>
 (<a href="https://arxiv.org/abs/2311.10367">arXiv 2311.10367</a>). It reports, for LLaMA-2, an ICL-IT similarity of
-about 0.9 with both states far from the anchor.</p>
-<p>Every number on this page is ours, and so are the prompts, the tuning settings, the order of averaging, the margin,
-update cosine, partial cosine and movement, the noise, the accuracies beside the states, and the intervals
-{%- if controls %}, and the untrained control{% endif %}. On other models and data it is a study of the same question
-and not a replication.</p>
+about 0.9 with both states far from the anchor. Rec2FTP is Dai et al.'s
+(<a href="https://arxiv.org/abs/2212.10559">arXiv 2212.10559</a>).</p>
+<p>Every number on this page is ours, and so are the prompts, the tuning settings, the order of averaging, the parts of
+the update similarity, the controls (another draw's set, another query, a random direction
+{%- if controls %}, the untrained model{% endif %}), the ceilings, every measure but the cosine, and the intervals and
+tests. As far as we know the paper shows none of these controls. On other models and data it is a study of the same
+question and not a replication.</p>
 
 <h2>Provenance</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="provenance">
@@ -155,9 +145,9 @@ and not a replication.</p>
 <thead><tr><th class="text">stage</th><th class="text">code</th><th class="text">settings</th>
 <th class="text">libraries</th></tr></thead>
 <tbody>
-{% for stage, code, settings, libraries in provenance %}
-<tr><th>{{ stage }}</th><td class="text"><code>{{ code }}</code></td><td class="text"><code>{{ settings }}</code></td>
-<td class="text">{{ libraries }}</td></tr>
+{% for stage, made in provenance.items() %}
+<tr><th>{{ stage }}</th><td class="text"><code>{{ made.code }}</code></td>
+<td class="text"><code>{{ made.settings }}</code></td><td class="text">{{ made.libraries }}</td></tr>
 {% endfor %}
 </tbody>
 </table>

@@ -19,14 +19,15 @@ a { color: inherit; }
 .answer p { margin: 0; }
 .verdict { font-weight: 700; }
 .points { margin: .35rem 0 0; padding: 0; list-style: none; }
-.points li { margin: 0 0 .45rem; padding-left: 5.5rem; position: relative; line-height: 1.5; font-size: 1rem; }
-.points b { position: absolute; left: 0; font: 600 .85rem/1.8 "Helvetica Neue", Helvetica, Arial, sans-serif;
+.points li { margin: 0 0 .45rem; padding-left: 9rem; position: relative; line-height: 1.5; font-size: 1rem; }
+.points b { position: absolute; left: 0; max-width: 8.5rem; overflow-wrap: anywhere;
+  font: 600 .85rem/1.8 "Helvetica Neue", Helvetica, Arial, sans-serif;
   color: var(--soft); }
 .scroll { overflow-x: auto; margin: 0 0 1rem; -webkit-overflow-scrolling: touch; }
 table { border-collapse: collapse; font-size: .82rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 p.caption { margin: 0 0 .4rem; color: var(--soft); font-size: .85rem; }
 th, td { padding: .35rem .5rem; text-align: right; vertical-align: top; white-space: nowrap; }
-thead th { font-weight: 600; border-bottom: 1px solid var(--ink); }
+thead th { font-weight: 600; border-bottom: 1px solid var(--ink); white-space: normal; vertical-align: bottom; }
 thead tr:first-child th { border-bottom: 0; color: var(--soft); font-weight: 500; padding-bottom: 0; }
 thead tr:first-child th[colspan]:not(:empty) { text-align: left; }
 tbody th, th.text, td.text { text-align: left; }

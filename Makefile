@@ -1,18 +1,30 @@
 # The project's commands. Everything happens in .venv, installed from the lock files.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that fits; pyenv has names for versions that are not there.
+PYTHON ?= python3.11 python3.12 python3.13 python3
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+python = $(or $(shell for python in $(PYTHON); do $$python -c '$(FITS)' 2> /dev/null && command -v $$python && break; done),\
+	$(error Python 3.11, 3.12 or 3.13 is needed; `make PYTHON=/path/to/python` says where it is))
+# Not make's own default, with which macOS's make looks commands up in the PATH it was started with.
+SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: reproduce test test-gpu test-kills bench check explain lint format environment lock schema
+.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check explain forget lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes
 	snakemake --cores all
 
-test: .venv/installed-dev             ## run all tests that this machine can run
-	pytest --numprocesses 2 --dist loadfile
+# More threads than cores wait for one another: without this, small matrices take many times longer on two cores.
+test test-slow test-gpu test-kills test-states: export OMP_NUM_THREADS ?= 1
 
-check: .venv/installed                ## check params.yaml, data and models without running anything
-	python -m workflow_scripts.lib.preflight params.yaml
+test: .venv/installed-dev             ## run all tests that this machine can run but the slow ones
+	pytest -m "not slow" --numprocesses 2 --dist loadfile
+
+test-slow: .venv/installed-dev        ## every architecture, and what intervals cover by simulation (20 minutes)
+	pytest -m slow -s
+
+check: .venv/installed                ## check params.yaml, data and models, and print a prompt of each arm
+	python -m workflow_scripts.lib.study.preflight params.yaml
 
 lint: .venv/installed-dev             ## check style and types (tests check the rules: tests/workflow/test_structure.py)
 	ruff check .
@@ -28,45 +40,53 @@ format: .venv/installed-dev           ## lay the code out
 explain: .venv/installed              ## say what TARGET was made from, and why it is fresh or not
 	@EXPLAIN=$(TARGET) snakemake --dry-run 2>&1 | grep -v "workflow specific profile"
 
+forget: .venv/installed               ## remove TARGET, what was made from it, and what is remembered of them
+	@FORGET=$(TARGET) snakemake --dry-run 2>&1 | grep -v "workflow specific profile"
+
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
 
+test-states: .venv/installed-dev      ## do whatever can be done to a study for an hour; another way with SEED=1
+	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
+
 # Every benchmark, with what QUICK=1 makes of it: as small as still tells whether it runs.
 LOOK = --d-model 128 --layers 2 --vocabulary 1000 --rounds 1
 DUMP_LOOK = $(LOOK) --demonstrations 4 --queries 10 --usual-queries 4
-bench: SHELL = /bin/bash
-bench: .SHELLFLAGS = -o pipefail -ec
-bench: .venv/installed .venv-rivals/installed   ## measure everything, half an hour; QUICK=1 for a look; also in logs/bench.md
+bench: .venv/installed .venv-rivals/installed   ## measure everything, 40 minutes; QUICK=1 for a look; also in logs/bench.md
 	@mkdir -p logs
-	@run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
+	@set -e -o pipefail; run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK)); \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK),--d-model 768 --layers 12 --demonstrations 8 --queries 100 --usual-queries 10); \
 	run .venv-rivals/bin/python -m benchmarks.rivals $(if $(QUICK),$(DUMP_LOOK)); \
 	run python -m benchmarks.tune $(if $(QUICK),$(LOOK) --adapters 4 --usual-adapters 2 --steps 2); \
 	run python -m benchmarks.study --threads 1 $(if $(QUICK),--params benchmarks/look.yaml); \
+	run python -m benchmarks.compare $(if $(QUICK),--draws 3 --queries 20 --layers 2 --d-model 64); \
 	run python -m benchmarks.states_file $(if $(QUICK),$(LOOK) --queries 20 --draws 2); \
 	run python -m benchmarks.dry_run $(if $(QUICK),--cells 20 --gigabytes .01 --rounds 1); \
 	run python -m benchmarks.startup $(if $(QUICK),benchmarks/look.yaml); \
 	} 2>&1 | tee logs/bench.md
 
-schema: .venv/installed               ## write docs/params.schema.json from lib/settings.py
-	python -m workflow_scripts.lib.settings
+schema: .venv/installed               ## write docs/params.schema.json from lib/study/settings.py
+	python -m workflow_scripts.lib.study.settings
+
+findings: .venv/installed             ## write docs/findings.md from the study that was made here
+	python -m workflow_scripts.lib.report.claims_page docs/findings.md
 
 environment: .venv/installed          ## make .venv only
 
 lock: .venv/installed-dev             ## pin the newest versions that fit the .in files
 	pip install pip-tools
 	$(LOCK) --upgrade --output-file requirements.lock requirements.in
-	sed --in-place '/^torch==/s/+[a-z0-9]*//' requirements.lock
+	sed -i.bak '/^torch==/s/+[a-z0-9]*//' requirements.lock && rm requirements.lock.bak
 	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
 	$(LOCK) --upgrade --output-file benchmarks/requirements-rivals.lock benchmarks/requirements-rivals.in
-	sed --in-place '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock
+	sed -i.bak '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock && rm benchmarks/requirements-rivals.lock.bak
 
 .venv/installed: requirements.lock
-	$(PYTHON) -m venv .venv
+	$(python) -m venv .venv
 	pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	touch $@
 
@@ -75,6 +95,6 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 	touch $@
 
 .venv-rivals/installed: benchmarks/requirements-rivals.lock
-	$(PYTHON) -m venv .venv-rivals
+	$(python) -m venv .venv-rivals
 	.venv-rivals/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -4,7 +4,8 @@ prepare_dataset -+
                  +- sample_demonstrations -+- tune_lora -+
 prepare_model ---+-------------------------+-------------+- dump_hidden_states -+
                                                                                |
-              render_report <- aggregate_similarity <- compare_hidden_states <-+
+              render_report <- aggregate_similarity <-+- compare_hidden_states <-+
+                                                      +- patch_hidden_states <---+
 
 params.yaml says what is studied; artifacts/<stage>/ holds what <stage> made; DVC versions it (dvc.yaml, dvc.lock).
 """
@@ -21,6 +22,7 @@ include: "rules/sample_demonstrations.smk"
 include: "rules/tune_lora.smk"
 include: "rules/dump_hidden_states.smk"
 include: "rules/compare_hidden_states.smk"
+include: "rules/patch_hidden_states.smk"
 include: "rules/aggregate_similarity.smk"
 include: "rules/render_report.smk"
 include: "rules/dvc.smk"
@@ -29,5 +31,5 @@ include: "rules/dvc.smk"
 rule all:
     default_target: True
     input:
-        "artifacts/render_report/report.html",
+        guarded(lambda wildcards: PLAN.awaited(["artifacts/render_report/report.html"])),
         "dvc.lock",

@@ -1,18 +1,37 @@
 # The study as params.yaml says it, checked before anything else, and what rules need of it.
 import json
+import re
 import shlex
 import sys
+from itertools import product
 from pathlib import Path
 
-# Jobs run in the environment that runs Snakemake, whether or not it is activated.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 sys.path.insert(0, workflow.basedir)
 
-from rules import warm
-from rules.recipes import sealed
-from rules.start import be_alone, check_study, mend
-from workflow_scripts.lib import datasets
-from workflow_scripts.lib.settings import SettingsError, read_study
+from startup.bytecode import drop_stale
+
+drop_stale(("startup", "freshness", "workflow_scripts"))
+
+from startup.stop import UNMOVED, Stop
+
+STOP = Stop(workflow)
+STOP.listen()
+# Jobs run in the environment that runs Snakemake, whether or not it is activated.
+shell.prefix(f"{UNMOVED}export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+from freshness import libraries
+from freshness.recipes import sealed
+from freshness.sources import files_in
+from startup import warm
+from startup.checks import check_study
+from workflow_scripts.lib.arms import ANCHOR, ARMS, SETS_DEPEND_ON, WEIGHTS, arm_named, weights_named
+from workflow_scripts.lib.data.paths import files_of, listed, watched
+from workflow_scripts.lib.models.sources import controls
+from workflow_scripts.lib.study.factors import Varied
+from workflow_scripts.lib.study.grid import Grid, another
+from workflow_scripts.lib.study.settings import SettingsError, read_study
+
+PARAMS = Path("params.yaml")
 
 if config:
     raise WorkflowError(
@@ -20,26 +39,53 @@ if config:
         "edit it or copy a file of studies/ over it, instead of --config or --configfile "
         f"(which set {', '.join(config)})."
     )
+if {"--lc", "--li", "--lp"} & {*sys.argv} or any(re.match("--list-.*changes", flag) for flag in sys.argv):
+    raise WorkflowError("What changed is told by recipes, not by Snakemake's notes: `snakemake -n` names it.")
+if Path.cwd() != Path(workflow.basedir).resolve():
+    raise WorkflowError("Run from the project's root, without --directory: artifacts/ and DVC's files stand there.")
 try:
-    STUDY = read_study(Path("params.yaml"))
-except SettingsError as error:
+    STUDY = read_study(PARAMS)
+    libraries.check(STUDY.counts_as)
+except (SettingsError, libraries.LibraryError) as error:
     raise WorkflowError(str(error)) from None
 
 
+def local_paths(source):
+    """Files and folders that hold what a data set or model is read from here; of a pattern, the folder it looks in."""
+    if hasattr(source, "path"):
+        return [str(source.path)]
+    return [str(path) for path in watched(source)]
+
+
+for path in (path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_paths(source)):
+    here, artifacts = Path(path).resolve(), Path("artifacts").resolve()
+    if "${" in path or here.is_relative_to(artifacts):
+        raise WorkflowError(f"params.yaml: {path}: data and models lie outside artifacts/, and at a path without ${{")
+    if artifacts.is_relative_to(here):
+        raise WorkflowError(f"params.yaml: {path}: holds artifacts/; files of a pattern need a folder of their own")
+
+
 onstart:
-    be_alone()
-    mend()
+    STOP.listen()
     if workflow.local_exec:
         warm.start()
-    check_study(
-        [path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_files(source)]
-    )
+    check_study([str(file) for paths in SOURCES.values() for path in paths for file in files_in(path)])
 
 
-REFERENCE = STUDY.reference.model_dump()
+onerror:
+    STOP.leave()
 
 
-WILDCARDS = {"model": [*STUDY.models], "dataset": [*STUDY.datasets], "factor": [*STUDY.factors.levels()]}
+GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora), STUDY.arms, STUDY.models)
+WILDCARDS = {
+    "model": [*STUDY.models],
+    "dataset": [*STUDY.datasets],
+    "factor": GRID.factors,
+    "setting": [*GRID.settings],
+    "patched": [factor for factor in GRID.factors if factor in STUDY.patch_hidden_states.factors],
+    "arm": [arm.name for arm in ARMS],
+    "weights": [weights.name for weights in WEIGHTS],
+}
 
 
 wildcard_constraints:
@@ -52,9 +98,85 @@ def as_json(value):
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
-def template(wildcards):
-    """The template of a cell's data set."""
-    return as_json(datasets.template_of(STUDY.datasets[wildcards.dataset]))
+def arm_of(wildcards):
+    """The arm that a path names."""
+    return arm_named(wildcards.arm)
+
+
+def sets_at(wildcards, setting):
+    """The sets of a setting."""
+    return f"artifacts/sample_demonstrations/{wildcards.dataset}/{GRID.stands_at(SETS_DEPEND_ON, setting)}.parquet"
+
+
+def adapters_at(wildcards, setting, arms=None):
+    """The adapters that arms run through at a setting; of all its arms, where none are named."""
+    folder = f"artifacts/tune_lora/{wildcards.model}/{wildcards.dataset}"
+    every = (arm.weights for arm in arms or GRID.arms_at(wildcards.model, setting) if arm.weights)
+    return once(f"{folder}/{GRID.stands_at(weights.depends_on, setting)}/{weights.name}" for weights in every)
+
+
+def other_task(wildcards):
+    """The data set whose demonstrations a setting has, where it has not its own."""
+    own = GRID.choice(wildcards.setting).task == "own"
+    return [] if own else [f"artifacts/prepare_dataset/{another(wildcards.dataset, [*STUDY.datasets])}.parquet"]
+
+
+def rewording(wildcards):
+    """What a setting puts otherwise in the data set's template."""
+    return as_json(STUDY.templates.get(GRID.template(wildcards.setting)))
+
+
+def in_time(setting, adapters):
+    """Folders of adapters as a setting takes them: those of the step of tuning that it has."""
+    step = GRID.on_the_way(setting)
+    return [path if step is None else f"{path}/step-{step}" for path in adapters]
+
+
+def states_at(wildcards, setting):
+    """Every arm's states at a setting, wherever they stand."""
+    return [state_at(wildcards, setting, arm) for arm in GRID.arms_at(wildcards.model, setting)]
+
+
+def state_at(wildcards, setting, arm):
+    """An arm's states at a setting."""
+    folder = f"artifacts/dump_hidden_states/{wildcards.model}/{wildcards.dataset}"
+    return f"{folder}/{GRID.stands_at(arm.depends_on, setting)}/{arm.name}.parquet"
+
+
+def parts(wildcards, setting):
+    """The files that a level is compared from."""
+    adapters = in_time(setting, adapters_at(wildcards, setting))
+    return {"sets": sets_at(wildcards, setting), "states": states_at(wildcards, setting), "adapters": adapters}
+
+
+def patched_from(wildcards, setting):
+    """The files that a level is patched from."""
+    arms = [one for one in GRID.arms_at(wildcards.model, setting) if one.name in STUDY.patch_hidden_states.arms]
+    return {
+        "sets": sets_at(wildcards, setting),
+        "anchor": state_at(wildcards, setting, ANCHOR),
+        "arms": [state_at(wildcards, setting, arm) for arm in arms],
+    }
+
+
+def patched_levels(wildcards):
+    """Level -> the files that it is patched from, of a factor's cell."""
+    return {GRID.settings[one].level: patched_from(wildcards, one) for one in GRID.of_factor(wildcards.patched)}
+
+
+def once(*lists):
+    """Paths of several lists, each once."""
+    return list(dict.fromkeys(path for some in lists for path in some))
+
+
+def settings_of(wildcards):
+    """The settings of a factor's cell, with their levels."""
+    return GRID.of_factor(wildcards.factor)
+
+
+def only(paths):
+    """The one path of an input that may have none, as a flag takes it."""
+    return paths[0] if paths else "null"
 
 
 def gpus(wildcards):
@@ -62,24 +184,25 @@ def gpus(wildcards):
     return 0 if getattr(STUDY.models[wildcards.model], "device", "cpu") == "cpu" else 1
 
 
-def every(pattern):
-    """A path for every model, data set and factor that a pattern names."""
-    return expand(pattern, **WILDCARDS)
+def every(pattern, **given):
+    """A path for everything that the study has of what a pattern names."""
+    names = [name for name in WILDCARDS if f"{{{name}}}" in pattern]
+    combinations = product(*(given.get(name, WILDCARDS[name]) for name in names))
+    every = (dict(zip(names, one)) for one in combinations)
+    return [pattern.format(**one) for one in every if GRID.exists(one)]
 
 
-def local_files(source):
-    """Files that a data set or model is read from here; what is missing is said at the start, with all other errors."""
-    if source.source != "local":
-        return []
-    paths = source.path.glob("*") if hasattr(source, "path") else (source.pool, source.queries)
-    return [str(path) for path in sorted(paths) if path.is_file()]
+def files_of_model(source):
+    """Every file of a local model's folder; what is missing is said at the start, with all other errors."""
+    return [str(file) for path in local_paths(source) for file in files_in(path)]
 
 
-def controls():
-    """Untrained models of the study -> the model each is the control of: same settings but for `untrained`."""
-    return {
-        name: trained
-        for name, model in STUDY.models.items()
-        for trained, other in STUDY.models.items()
-        if model.untrained and model == other.model_copy(update={"untrained": True}) and not other.untrained
-    }
+def files_of_data(source):
+    """Every file that a local data set is read from, those that a pattern matches now among them."""
+    return [str(path) for path in files_of(source)]
+
+
+SOURCES = {
+    "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
+    "models": [path for source in STUDY.models.values() for path in local_paths(source)],
+}

@@ -1,25 +1,29 @@
-# Needs: a cell's states, its anchor's and its tuning table.  Makes: every measure for every layer, level and draw.
+# Needs: of every setting of a factor, the sets, every arm's states and the adapters.
+# Makes: every contrast's measures for every layer, level and draw, and the products that parts are made of.
 rule compare_hidden_states:
     input:
-        anchor="artifacts/dump_hidden_states/{model}/{dataset}/anchor.parquet",
-        states="artifacts/dump_hidden_states/{model}/{dataset}/{factor}.parquet",
-        adapters="artifacts/tune_lora/{model}/{dataset}/{factor}",
+        sets=lambda wildcards: once(sets_at(wildcards, setting) for setting in settings_of(wildcards)),
+        states=lambda wildcards: once(*(states_at(wildcards, setting) for setting in settings_of(wildcards))),
+        adapters=lambda wildcards: once(*(adapters_at(wildcards, setting) for setting in settings_of(wildcards))),
     output:
-        similarity="artifacts/compare_hidden_states/{model}/{dataset}/{factor}.parquet",
+        similarity="artifacts/compare_hidden_states/{model}/{dataset}/{factor}/similarity.parquet",
+        products="artifacts/compare_hidden_states/{model}/{dataset}/{factor}/products.parquet",
     log:
         "logs/compare_hidden_states/{model}/{dataset}/{factor}.log",
+    # A cell of the embedded model is done sooner than threads are started.
+    threads: lambda wildcards: 1 if STUDY.models[wildcards.model].source == "pocket" else 4
     params:
-        measures=as_json(STUDY.compare_hidden_states.measures),
+        levels=lambda wildcards: as_json(
+            {level: parts(wildcards, one) for one, level in settings_of(wildcards).items()}
+        ),
+        settings=as_json(STUDY.compare_hidden_states),
     shell:
         sealed(
             "python -m workflow_scripts.compare_hidden_states"
-            " --anchor {input.anchor:q}"
-            " --states {input.states:q}"
-            " --tuning {input.adapters:q}/tuning.parquet"
-            " --model {wildcards.model:q}"
-            " --dataset {wildcards.dataset:q}"
-            " --factor {wildcards.factor:q}"
-            " --measures {params.measures:q}"
+            " --levels {params.levels:q}"
+            " --settings {params.settings:q}"
+            " --threads {threads}"
             " --similarity {output.similarity:q}"
+            " --products {output.products:q}"
             " 2> {log:q}"
         )

@@ -1,54 +1,37 @@
-# Needs: a model, the queries and, but for the anchor, a cell's demonstrations and adapters.
-# Makes: the states of every layer at the last prompt token, and the label scores.
-rule dump_anchor:
-    input:
-        examples="artifacts/prepare_dataset/{dataset}.parquet",
-        model="artifacts/prepare_model/{model}",
-    output:
-        states="artifacts/dump_hidden_states/{model}/{dataset}/anchor.parquet",
-    log:
-        "logs/dump_hidden_states/{model}/{dataset}/anchor.log",
-    resources:
-        gpu=gpus,
-    params:
-        template=template,
-        tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
-    shell:
-        sealed(
-            "python rules/warm.py workflow_scripts.dump_hidden_states"
-            " --examples {input.examples:q}"
-            " --model {input.model:q}"
-            " --template {params.template:q}"
-            " --tokens_per_batch {params.tokens_per_batch}"
-            " --states {output.states:q}"
-            " 2> {log:q}"
-        )
-
-
+# Needs: a model, the queries and, as far as the arm is given them, a setting's sets and adapters.
+# Makes: the arm's states of every layer at the last prompt token, and the label scores.
 rule dump_hidden_states:
     input:
         examples="artifacts/prepare_dataset/{dataset}.parquet",
         model="artifacts/prepare_model/{model}",
-        demonstrations="artifacts/sample_demonstrations/{dataset}/{factor}.parquet",
-        adapters="artifacts/tune_lora/{model}/{dataset}/{factor}",
+        model_files=lambda wildcards: files_of_model(STUDY.models[wildcards.model]),
+        demonstrations=lambda wildcards: [sets_at(wildcards, wildcards.setting)] if arm_of(wildcards).given else [],
+        adapters=lambda wildcards: adapters_at(wildcards, wildcards.setting, [arm_of(wildcards)]),
     output:
-        states="artifacts/dump_hidden_states/{model}/{dataset}/{factor}.parquet",
+        states="artifacts/dump_hidden_states/{model}/{dataset}/{setting}/{arm}.parquet",
     log:
-        "logs/dump_hidden_states/{model}/{dataset}/{factor}.log",
+        "logs/dump_hidden_states/{model}/{dataset}/{setting}/{arm}.log",
     resources:
         gpu=gpus,
     params:
-        template=template,
-        tokens_per_batch=STUDY.dump_hidden_states.tokens_per_batch,
+        shows=lambda wildcards: arm_of(wildcards).shows or "null",
+        run=lambda wildcards: arm_of(wildcards).run,
+        demonstrations=lambda wildcards, input: only(input.demonstrations),
+        adapters=lambda wildcards, input: only(in_time(wildcards.setting, input.adapters)),
+        rewording=rewording,
+        settings=as_json(STUDY.dump_hidden_states),
     shell:
         sealed(
-            "python rules/warm.py workflow_scripts.dump_hidden_states"
+            "python -m workflow_scripts.dump_hidden_states"
             " --examples {input.examples:q}"
             " --model {input.model:q}"
-            " --template {params.template:q}"
-            " --tokens_per_batch {params.tokens_per_batch}"
+            " --arm {wildcards.arm:q}"
+            " --shows {params.shows:q}"
+            " --run {params.run:q}"
+            " --demonstrations {params.demonstrations:q}"
+            " --adapters {params.adapters:q}"
+            " --rewording {params.rewording:q}"
+            " --settings {params.settings:q}"
             " --states {output.states:q}"
-            " --demonstrations {input.demonstrations:q}"
-            " --adapters {input.adapters:q}"
             " 2> {log:q}"
         )

@@ -1,25 +1,13 @@
 # Needs: every artifact.  Makes: dvc.lock, which says which bytes belong to this params.yaml, and dvc.yaml, its stages.
-from rules.explain import explain_if_asked
-from rules.recipes import follow, marker
-from rules.versions import Stages
+from freshness.explain import answer_if_asked
+from freshness.framing import follow, guarded, marker
+from freshness.plan import Plan
+from freshness.reads import Rules
+from freshness.recipes import Recipes
+from freshness.versions import Stages
 
 STAGE_RULES = [rule for rule in workflow.rules if str(rule.output[0]).startswith("artifacts/")]
-RECIPES = follow(STAGE_RULES)
-JOBS = {}
-for rule_ in STAGE_RULES:
-    JOBS.setdefault(str(rule_.output[0]).split("/")[1], []).extend(RECIPES.jobs(rule_, WILDCARDS))
-
-# The keys of params.yaml that each stage's rule reads; tests/workflow/test_promises.py finds a missing one.
-READS = {
-    "prepare_dataset": ["seed", "datasets", "queries", "prepare_dataset"],
-    "prepare_model": ["models", "prepare_model"],
-    "sample_demonstrations": ["seed", "datasets", "factors", "reference", "draws", "sample_demonstrations"],
-    "tune_lora": ["seed", "models", "datasets", "factors", "tune_lora"],
-    "dump_hidden_states": ["models", "datasets", "factors", "dump_hidden_states"],
-    "compare_hidden_states": ["models", "datasets", "factors", "compare_hidden_states"],
-    "aggregate_similarity": ["seed", "models", "datasets", "factors", "reference", "aggregate_similarity"],
-    "render_report": ["models", "reference", "render_report"],
-}
+RECIPES = Recipes(STAGE_RULES, WILDCARDS, STUDY.counts_as, GRID.exists)
 SHOWN = {
     "metrics": ["artifacts/aggregate_similarity/metrics.json"],
     "plots": [
@@ -27,52 +15,58 @@ SHOWN = {
         {"artifacts/aggregate_similarity/levels.csv": {"x": "level", "y": "mean", "template": "levels"}},
     ],
 }
-STAGES = Stages(RECIPES, JOBS, READS, SHOWN)
+RULES = Rules(sorted(Path("rules").glob("*.smk")), type(STUDY).model_fields, exists="GRID")
+READS = {stage: RULES.keys_read(stage) for stage in RECIPES.jobs}
+STAGES = Stages(RECIPES, READS, SHOWN, SOURCES, PARAMS)
+PLAN = Plan(workflow, RECIPES, STAGES)
 
 
-explain_if_asked(RECIPES)
+answer_if_asked(RECIPES)
+follow(PLAN)
 
 
-for stage in JOBS:
+onsuccess:
+    STOP.leave()
+
+
+for stage in RECIPES.jobs:
 
     rule:
         name:
             f"all_{stage}"
         input:
-            lambda wildcards, stage=stage: RECIPES.awaited(STAGES.outputs(stage)),
+            guarded(lambda wildcards, stage=stage: PLAN.awaited(STAGES.outputs(stage))),
         log:
             f"logs/all_{stage}.log",
         localrule: True
         params:
-            plan=lambda wildcards, stage=stage: STAGES.plan([stage]),
+            plan=PLAN.record_file([stage]),
         shell:
-            "python rules/seal.py tidy {params.plan:q} 2> {log:q}"
+            "python -m freshness.record check {params.plan:q} 2> {log:q}"
+
+
+rule all_sources:
+    input:
+        guarded(lambda wildcards: PLAN.awaited([])),
+    log:
+        "logs/all_sources.log",
+    localrule: True
+    shell:
+        "true 2> {log:q}"
 
 
 rule version_artifacts:
     input:
-        changed=lambda wildcards: [marker("dvc.lock", difference) for difference in STAGES.unrecorded()],
-        artifacts=lambda wildcards: RECIPES.awaited([path for stage in JOBS for path in STAGES.outputs(stage)]),
+        changed=guarded(lambda wildcards: [marker(["dvc.lock"], behind) for behind in PLAN.unrecorded()]),
+        artifacts=guarded(
+            lambda wildcards: PLAN.awaited([path for stage in RECIPES.jobs for path in STAGES.outputs(stage)])
+        ),
     output:
         update("dvc.lock"),
     log:
         "logs/version_artifacts.log",
     localrule: True
     params:
-        plan=lambda wildcards: STAGES.plan(JOBS),
+        plan=PLAN.record_file(RECIPES.jobs),
     shell:
-        "( python rules/seal.py tidy {params.plan:q} && dvc commit --quiet --force ) 2> {log:q}"
-
-
-rule dvc_yaml:
-    input:
-        changed=lambda wildcards: [marker("dvc.yaml", difference) for difference in STAGES.outdated()],
-    output:
-        update("dvc.yaml"),
-    log:
-        "logs/dvc_yaml.log",
-    localrule: True
-    params:
-        text=lambda wildcards: STAGES.dvc_yaml(),
-    shell:
-        "printf %s {params.text:q} > {output:q} 2> {log:q}"
+        "python -m freshness.record commit {params.plan:q} 2> {log:q}"

@@ -1,7 +1,7 @@
 # Needs: nothing, or a model's local folder.  Makes: a folder that later stages load the model from.
 rule prepare_model:
     input:
-        files=lambda wildcards: local_files(STUDY.models[wildcards.model]),
+        model_files=lambda wildcards: files_of_model(STUDY.models[wildcards.model]),
     output:
         model=directory("artifacts/prepare_model/{model}"),
     log:
@@ -10,15 +10,12 @@ rule prepare_model:
     priority: 1
     params:
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
-        training=STUDY.prepare_model.model_dump(),
+        settings=as_json(STUDY.prepare_model),
     shell:
         sealed(
-            "python rules/warm.py workflow_scripts.prepare_model"
+            "python -m workflow_scripts.prepare_model"
             " --source {params.source:q}"
-            " --steps {params.training[steps]}"
-            " --tokens_per_step {params.training[tokens_per_step]}"
-            " --learning_rate {params.training[learning_rate]}"
-            " --gate_queries {params.training[gate_queries]}"
+            " --settings {params.settings:q}"
             " --model {output.model:q}"
             " 2> {log:q}"
         )

@@ -1,28 +1,27 @@
-# Needs: a prepared data set.  Makes: the demonstrations of every level and draw of one factor.
+# Needs: a prepared data set.  Makes: the sets of demonstrations of one setting, and the draws and queries that each serves.
 rule sample_demonstrations:
     input:
         examples="artifacts/prepare_dataset/{dataset}.parquet",
+        other=other_task,
     output:
-        demonstrations="artifacts/sample_demonstrations/{dataset}/{factor}.parquet",
+        demonstrations="artifacts/sample_demonstrations/{dataset}/{setting}.parquet",
     log:
-        "logs/sample_demonstrations/{dataset}/{factor}.log",
+        "logs/sample_demonstrations/{dataset}/{setting}.log",
     params:
-        levels=lambda wildcards: as_json(STUDY.factors.levels()[wildcards.factor]),
-        reference=as_json(REFERENCE),
+        other=lambda wildcards, input: only(input.other),
+        choice=lambda wildcards: as_json(GRID.choice(wildcards.setting)),
         draws=STUDY.draws,
-        balanced=as_json(STUDY.sample_demonstrations.balanced),
         seed=STUDY.seed,
+        settings=lambda wildcards: as_json(STUDY.sample_demonstrations.used_by(GRID.choice(wildcards.setting))),
     shell:
         sealed(
             "python -m workflow_scripts.sample_demonstrations"
             " --examples {input.examples:q}"
-            " --dataset {wildcards.dataset:q}"
-            " --factor {wildcards.factor:q}"
-            " --levels {params.levels:q}"
-            " --reference {params.reference:q}"
+            " --other {params.other:q}"
+            " --choice {params.choice:q}"
             " --draws {params.draws}"
-            " --balanced {params.balanced}"
             " --seed {params.seed}"
+            " --settings {params.settings:q}"
             " --demonstrations {output.demonstrations:q}"
             " 2> {log:q}"
         )

@@ -1,36 +1,36 @@
-# Needs: a model and a cell's demonstrations.  Makes: a peft adapter for every level and draw, and tuning.parquet.
+# Needs: a model and a setting's sets.  Makes: a peft adapter for every set, and tuning.parquet.
 rule tune_lora:
     input:
-        demonstrations="artifacts/sample_demonstrations/{dataset}/{factor}.parquet",
+        demonstrations=lambda wildcards: sets_at(wildcards, wildcards.setting),
         examples="artifacts/prepare_dataset/{dataset}.parquet",
         model="artifacts/prepare_model/{model}",
+        model_files=lambda wildcards: files_of_model(STUDY.models[wildcards.model]),
     output:
-        adapters=directory("artifacts/tune_lora/{model}/{dataset}/{factor}"),
+        adapters=directory("artifacts/tune_lora/{model}/{dataset}/{setting}/{weights}"),
     log:
-        "logs/tune_lora/{model}/{dataset}/{factor}.log",
+        "logs/tune_lora/{model}/{dataset}/{setting}/{weights}.log",
     resources:
         gpu=gpus,
     params:
-        template=template,
-        tuning=STUDY.tune_lora.model_dump(),
-        target_modules=as_json(STUDY.tune_lora.target_modules),
+        reseeded=lambda wildcards: as_json(weights_named(wildcards.weights).reseeded),
         seed=STUDY.seed,
+        teacher=lambda wildcards: weights_named(wildcards.weights).teacher or "null",
+        kept_steps=lambda wildcards: as_json(GRID.kept_steps(wildcards.setting, wildcards.weights)),
+        rewording=rewording,
+        settings=lambda wildcards: as_json(GRID.tuning(wildcards.setting)),
     shell:
         sealed(
-            "python rules/warm.py workflow_scripts.tune_lora"
+            "python -m workflow_scripts.tune_lora"
             " --demonstrations {input.demonstrations:q}"
             " --examples {input.examples:q}"
             " --model {input.model:q}"
-            " --template {params.template:q}"
-            " --r {params.tuning[r]}"
-            " --alpha {params.tuning[alpha]}"
-            " --target_modules {params.target_modules:q}"
-            " --learning_rate {params.tuning[learning_rate]}"
-            " --steps {params.tuning[steps]}"
-            " --max_grad_norm {params.tuning[max_grad_norm]}"
-            " --tokens_per_batch {params.tuning[tokens_per_batch]}"
-            " --adapters_at_once {params.tuning[adapters_at_once]}"
+            " --weights {wildcards.weights:q}"
+            " --reseeded {params.reseeded}"
+            " --teacher {params.teacher:q}"
+            " --kept_steps {params.kept_steps:q}"
             " --seed {params.seed}"
+            " --rewording {params.rewording:q}"
+            " --settings {params.settings:q}"
             " --adapters {output.adapters:q}"
             " 2> {log:q}"
         )

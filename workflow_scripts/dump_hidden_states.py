@@ -1,131 +1,127 @@
-"""Dump states of every layer at the last prompt token: of the anchor, or of ICL and IT for every draw of a cell.
+"""Dump one arm's states of every layer at the last prompt token, and its answers, for every set of a level.
 
-The anchor is dumped more than once: what then differs is noise, the floor under every difference of conditions.
+An arm is what its prompt shows of a set and what the model's weights are. That is all this stage is told of it.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
-from workflow_scripts.lib.adapters import with_adapter
-from workflow_scripts.lib.budget import Tokens
+from workflow_scripts.lib.artifacts.provenance import ids_digest, origin
+from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, StateWriter, state_writer
 from workflow_scripts.lib.command import command
-from workflow_scripts.lib.demonstrations import Draw, read_draws
-from workflow_scripts.lib.examples import Example, read_examples
-from workflow_scripts.lib.hidden_states import LastToken, Reader, StateError
-from workflow_scripts.lib.models import LoadedModel, in_float32, load_model, lower_precision
+from workflow_scripts.lib.data.examples import Example, Examples, read_examples
+from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import DemonstrationSet, read_sets, read_told
+from workflow_scripts.lib.data.shown import SHOWN, Shown
+from workflow_scripts.lib.data.template import Rewording
+from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
+from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.forward.taps import LAYERS
+from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.models.load import LoadedModel, in_float32, load_model
 from workflow_scripts.lib.progress import Progress
-from workflow_scripts.lib.prompts import Prompts, Template
-from workflow_scripts.lib.provenance import origin
-from workflow_scripts.lib.state_tables import Arm, Asked, StateWriter, state_writer
-from workflow_scripts.lib.taps import LAYERS
 
 
 def dump_hidden_states(
     examples: Path,
     model: Path,
     *,
-    template: Template,
-    tokens_per_batch: Tokens,
+    arm: str,
+    shows: str | None,
+    run: Literal["batched", "alone", "float32"],
+    demonstrations: Path | None,
+    adapters: Path | None,
+    rewording: Rewording | None,
+    settings: DumpHiddenStates,
     states: Path,
-    demonstrations: Path | None = None,
-    adapters: Path | None = None,
 ) -> None:
-    """Write `states`: a row per (condition, level, draw, query) with the state of every layer and the label scores.
-
-    Without demonstrations and adapters the condition is `anchor`, and in a model of lower precision `anchor_float32`
-    too; with them, `icl` and `it` for every draw, and `anchor_alone`, each query alone in its batch.
+    """Write `states`: a row per (set, query that it serves) with the state of every layer and the label scores.
 
     Args:
         examples: Prepared data set; its queries are asked.
         model: Prepared model.
-        template: How an example becomes a prompt.
-        tokens_per_batch: Queries run together up to this many tokens, not counting the demonstrations before them;
-            `auto` for what suits the device.
+        arm: What the arm is called.
+        shows: How its prompt shows a set, one of lib/data/shown.py; null for not at all.
+        run: `batched`; or, to see the noise, `alone` (each query alone in its batch), `float32` (other weights).
+        demonstrations: Sets of the level; null for an arm that is given none.
+        adapters: Folder with {set}/ adapters of the same sets; null for the model as it is.
+        rewording: What is put otherwise in the data set's template; null for nothing.
+        settings: The block of params.yaml that is called as this stage.
         states: Parquet file to write.
-        demonstrations: Draws of the cell.
-        adapters: Folder with {level}/{draw}/ adapters of the same draws.
     """
-    data, loaded = read_examples(examples), load_model(model)
-    prompts = Prompts(loaded.tokenizer, template, data.words)
-    draws = read_draws(demonstrations) if demonstrations else []
+    data, loaded = read_examples(examples).reworded(rewording), load_model(model)
+    if run == "float32":
+        loaded = LoadedModel(in_float32(loaded.model, model), loaded.tokenizer)
+    told = read_told(demonstrations) if demonstrations else {}
+    prompts = Prompts(loaded.tokenizer, data.template, data.words, told)
+    asked = _asked(data, demonstrations)
     made = origin(
-        "dump_hidden_states",
-        ("torch", "transformers"),
         layers=LAYERS,
-        label_words=data.words,
         dtype=str(loaded.model.dtype).removeprefix("torch."),
-        template=template,
+        device=loaded.model.device.type,
+        **{"arm": arm, "shows": shows, "run": run, "label_words": data.words, "template": data.template},
     )
-    arms = 2 * len(draws) + 1 if draws else 1 + lower_precision(loaded.model)
-    with state_writer(states, made) as writer, Progress("prompts", arms * len(data.queries)) as progress:
-        dump = Dump(loaded, prompts, data.queries, data.words, writer, tokens_per_batch, progress.advance)
-        if draws:
-            dump.cell(draws, Path(adapters or ""))
-        else:
-            dump.anchors(model)
+    unembedding = loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    with (
+        state_writer(states, made, unembedding) as writer,
+        Progress("prompts", sum(len(queries) for _, queries in asked)) as progress,
+    ):
+        reader = Reader(
+            loaded.model,
+            list(prompts.labels.values()),
+            tokens_per_batch=settings.tokens_per_batch,
+            progress=progress.advance,
+        )
+        dump = Dump(reader, prompts, data.queries, writer, arm, alone=run == "alone")
+        for each, queries in asked:
+            dump.append(each, SHOWN[shows](each) if each and shows else (), adapters, queries)
+
+
+def _asked(data: Examples, demonstrations: Path | None) -> list[tuple[DemonstrationSet | None, list[Example]]]:
+    """Every set and the queries that it serves; all of them without one."""
+    if demonstrations is None:
+        return [(None, data.queries)]
+    return [(each.set, each.asked(data.queries)) for each in read_sets(demonstrations)]
 
 
 class Dump:
-    """Asks one model the same queries in every condition and appends what it reads to one file."""
+    """Asks one model queries for one set after the other and appends what it reads to one file."""
 
     def __init__(
-        self,
-        loaded: LoadedModel,
-        prompts: Prompts,
-        queries: Sequence[Example],
-        words: Sequence[str],
-        writer: StateWriter,
-        tokens_per_batch: Tokens,
-        progress: Callable[[int], None],
+        self, reader: Reader, prompts: Prompts, every: Sequence[Example], writer: StateWriter, arm: str, *, alone: bool
     ) -> None:
-        self.loaded, self.prompts, self.writer = loaded, prompts, writer
-        self.reader_of = partial(
-            Reader, labels=list(prompts.labels.values()), tokens_per_batch=tokens_per_batch, progress=progress
+        self.reader, self.prompts, self.writer, self.arm, self.alone = reader, prompts, writer, arm, alone
+        self.ids = {one.id: prompts.query(one.fields) for one in every}
+        self.words = list(prompts.labels)
+
+    def append(
+        self, given: DemonstrationSet | None, shown: Shown, adapters: Path | None, queries: Sequence[Example]
+    ) -> None:
+        """Ask queries after the demonstrations shown, through the set's adapter if there is a folder of them."""
+        prefix, query_ids = self.prompts.prefix(shown), [self.ids[one.id] for one in queries]
+        with with_adapter(self.reader.model, adapters / given.id) if adapters and given else nullcontext():
+            read = self._read(given, prefix, queries)
+        of_set = (given.id, self.prompts.digest(given.demonstrations)) if given else ()
+        asked = Asked(
+            [one.id for one in queries],
+            [self.words.index(one.label) for one in queries],
+            [self.prompts.labels[one.label][0] for one in queries],
+            [ids_digest(prefix + ids) for ids in query_ids],
+            [ids[-1] for ids in query_ids],
+            [str(self.prompts.tokenizer.decode([ids[-1]])) for ids in query_ids],
         )
-        self.reader = self.reader_of(loaded.model)
-        self.query_ids = [prompts.query(one.fields) for one in queries]
-        self.queries = [one.id for one in queries]
-        self.labels = [words.index(one.label) for one in queries]
-        self.label_tokens = [prompts.labels[one.label][0] for one in queries]
+        answered = Answered(
+            read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()
+        )
+        self.writer.write(Given(self.arm, *of_set), asked, answered)
 
-    def anchors(self, prepared: Path) -> None:
-        """The base model, no demonstrations; where its precision is lower, once more with its weights in float32."""
-        self._append(Arm("anchor"), self.prompts.prefix())
-        if lower_precision(self.loaded.model):
-            self.reader = self.reader_of(in_float32(self.loaded.model, prepared))
-            self._append(Arm("anchor_float32"), self.prompts.prefix())
-
-    def cell(self, draws: Sequence[Draw], adapters: Path) -> None:
-        """ICL and IT of every draw, and the anchor in other batches and another process than `anchors` ran it."""
-        self._append(Arm("anchor_alone"), self.prompts.prefix(), alone=True)
-        for draw in draws:
-            self.icl(draw)
-            self.it(draw, adapters / draw.level / str(draw.draw))
-
-    def icl(self, draw: Draw) -> None:
-        """The base model, demonstrations before the query."""
-        self._append(self._arm("icl", draw), self.prompts.prefix(draw.as_demonstrations()))
-
-    def it(self, draw: Draw, adapter: Path) -> None:
-        """The model tuned on the demonstrations, the query alone."""
-        with with_adapter(self.loaded.model, adapter):
-            self._append(self._arm("it", draw), self.prompts.prefix())
-
-    def _arm(self, condition: str, draw: Draw) -> Arm:
-        return Arm(condition, draw.level, draw.draw, draw.demo_set, self.prompts.digest(draw.as_demonstrations()))
-
-    def _append(self, arm: Arm, prefix: list[int], *, alone: bool = False) -> None:
-        asked = [prefix + ids for ids in self.query_ids]
-        last = [str(self.loaded.tokenizer.decode([ids[-1]])) for ids in asked]
-        read = self._read(arm, prefix, alone)
-        self.writer.write(arm, Asked(self.queries, asked, self.labels, self.label_tokens, last), read)
-
-    def _read(self, arm: Arm, prefix: list[int], alone: bool) -> LastToken:
+    def _read(self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example]) -> LastToken:
         try:
-            return self.reader.read(prefix, self.query_ids, alone=alone)
+            return self.reader.read(prefix, [self.ids[one.id] for one in queries], alone=self.alone)
         except StateError as error:
-            where = f"{arm.condition} of level {arm.level}, draw {arm.draw}, query {self.queries[error.prompt]}"
+            where = f"{self.arm}{f', set {given.id}' if given else ''}, query {queries[error.prompt].id}"
             raise StateError(error.prompt, error.layer, where) from None
 
 

@@ -2,45 +2,39 @@
 
 from pathlib import Path
 
+from workflow_scripts.lib.artifacts.provenance import origin
 from workflow_scripts.lib.command import command
-from workflow_scripts.lib.datasets import label_words, prepare
-from workflow_scripts.lib.examples import Examples, write_examples
+from workflow_scripts.lib.data.datasets import prepare
+from workflow_scripts.lib.data.examples import write_examples
+from workflow_scripts.lib.data.rows import DataError
+from workflow_scripts.lib.data.sources import HubDataset, LocalDataset, PrepareDataset, WorldDataset
 from workflow_scripts.lib.progress import log
-from workflow_scripts.lib.provenance import origin
-from workflow_scripts.lib.readers import DataError
-from workflow_scripts.lib.sources import HubDataset, LocalDataset, WorldDataset
 
 
 def prepare_dataset(
     *,
-    dataset: str,
     source: WorldDataset | LocalDataset | HubDataset,
-    pool: int | None,
     queries: int,
     seed: int,
+    settings: PrepareDataset,
     examples: Path,
 ) -> None:
     """Write `examples`: a row per example with id, split (pool, query), text fields, label index and label word.
 
     Args:
-        dataset: Name of the data set in params.yaml.
         source: Where it comes from, as params.yaml says.
-        pool: Candidate demonstrations to keep; null keeps all.
         queries: Queries to keep; fewer different ones are an error.
         seed: Seed of the study.
-        examples: Parquet file to write.
+        settings: The block of params.yaml that is called as this stage.
+        examples: Parquet file to write, called as the data set is in params.yaml, for errors to name it.
     """
     try:
-        prepared = prepare(source, pool=pool, queries=queries, key=f"{seed}/{dataset}")
+        prepared = prepare(source, pool=settings.pool, queries=queries, seed=seed)
     except DataError as error:
-        raise DataError(f"datasets.{dataset}: {error}") from None
-    words = label_words(source)
-    log(f"{dataset}: {len(prepared.pool)} in the pool, {len(prepared.queries)} queries, removed {prepared.removed}")
-    write_examples(
-        Examples(prepared.pool, prepared.queries, words),
-        examples,
-        origin("prepare_dataset", ("pyarrow",), dataset=dataset, source=source, seed=seed, removed=prepared.removed),
-    )
+        raise DataError(f"datasets.{examples.stem}: {error}") from None
+    log("\n  ".join([f"{examples.stem}:", *prepared.summary.lines()]))
+    became = {"read": prepared.summary.read, "removed": prepared.summary.removed}
+    write_examples(prepared.examples, examples, origin(source=source, seed=seed, **became))
 
 
 if __name__ == "__main__":

@@ -1,46 +1,47 @@
-"""Draw the demonstrations of every level of a factor."""
+"""Draw the sets of demonstrations of one setting, for all queries or one for each."""
 
 from pathlib import Path
+from typing import Any
 
+from workflow_scripts.lib.artifacts.provenance import origin
 from workflow_scripts.lib.command import command
-from workflow_scripts.lib.demonstrations import PoolError, sample_draws, write_draws
-from workflow_scripts.lib.examples import read_examples
-from workflow_scripts.lib.provenance import origin
+from workflow_scripts.lib.data.choice import Choice, SampleDemonstrations
+from workflow_scripts.lib.data.drawing import PoolError
+from workflow_scripts.lib.data.examples import read_examples
+from workflow_scripts.lib.data.sampling import sample_sets
+from workflow_scripts.lib.data.sets import OtherTask, write_sets
 
 
 def sample_demonstrations(
     examples: Path,
     *,
-    dataset: str,
-    factor: str,
-    levels: list[int | str],
-    reference: dict[str, int | str],
+    other: Path | None,
+    choice: Choice,
     draws: int,
-    balanced: bool,
     seed: int,
+    settings: SampleDemonstrations,
     demonstrations: Path,
 ) -> None:
-    """Write `demonstrations`: a row per demonstration of every (level, draw), in prompt order, as it is shown.
+    """Write `demonstrations`: a row per set, with the draws that it serves and its demonstrations in order.
 
     Args:
-        examples: Prepared data set.
-        dataset: Its name; part of every draw's seed.
-        factor: What varies: shots or labels.
-        levels: Its levels.
-        reference: The setting around which it varies: shots and labels.
-        draws: Draws per level; draw n of one level and draw n of another are paired.
-        balanced: Show classes in equal shares, as far as the number of shots allows.
+        examples: Prepared data set, called as in params.yaml, for errors to name it.
+        other: Another prepared data set, where demonstrations are of that one; null where they are its own.
+        choice: How demonstrations are chosen: number of shots, rule of labels and so on.
+        draws: How many; draw n of one setting and draw n of another are paired.
         seed: Seed of the study.
+        settings: The block of params.yaml that is called as this stage.
         demonstrations: Parquet file to write.
     """
-    data = read_examples(examples)
-    settings = {"factor": factor, "levels": levels, "reference": reference, "draws": draws, "balanced": balanced}
+    how: dict[str, Any] = {"draws": draws, "settings": settings.used_by(choice), "seed": seed}
     try:
-        drawn = sample_draws(data, **settings, key=f"{seed}/{dataset}")  # type: ignore[arg-type]
+        task = OtherTask(other.stem, read_examples(other)) if other else None
+        sets = sample_sets(read_examples(examples), choice, **how, other=task)
     except PoolError as error:
-        raise PoolError(f"datasets.{dataset}: {error}; lower factors.shots or reference.shots") from None
-    made = origin("sample_demonstrations", ("pyarrow",), **settings, seed=seed)
-    write_draws(drawn, data.words, demonstrations, made)
+        raise PoolError(
+            f"datasets.{(other or examples).stem}: {error}; lower factors.shots or reference.shots"
+        ) from None
+    write_sets(sets, demonstrations, origin(choice=choice, **how), task)
 
 
 if __name__ == "__main__":

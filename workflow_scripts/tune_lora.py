@@ -1,20 +1,29 @@
-"""Tune one LoRA adapter on every set of demonstrations of a cell."""
+"""Tune one LoRA adapter on every set of demonstrations of a level."""
 
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+from transformers import PreTrainedModel
 
+from workflow_scripts.lib.artifacts.adapters import write_tuning
+from workflow_scripts.lib.artifacts.provenance import digest, origin
+from workflow_scripts.lib.artifacts.tables import whole
 from workflow_scripts.lib.command import command
-from workflow_scripts.lib.demonstrations import Draw, read_draws
-from workflow_scripts.lib.examples import read_examples
-from workflow_scripts.lib.lora import TunedAdapter, Tuning, adapter_config, save_adapter
-from workflow_scripts.lib.models import load_model
+from workflow_scripts.lib.data.examples import Examples, read_examples
+from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import ServingSet, read_sets, read_told
+from workflow_scripts.lib.data.shown import SHOWN
+from workflow_scripts.lib.data.template import Rewording
+from workflow_scripts.lib.lora.batches import Example
+from workflow_scripts.lib.lora.config import TuningError, adapter_config, save_adapter
+from workflow_scripts.lib.lora.lessons import Teacher
+from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.lora.train import Case, tune
+from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.progress import Progress
-from workflow_scripts.lib.prompts import Prompts, Template
-from workflow_scripts.lib.provenance import digest, origin
-from workflow_scripts.lib.tables import whole, write_table
-from workflow_scripts.lib.tuning import Case, tune
 
 
 def tune_lora(
@@ -22,88 +31,88 @@ def tune_lora(
     examples: Path,
     model: Path,
     *,
-    template: Template,
-    r: int,
-    alpha: int,
-    target_modules: str | list[str],
-    learning_rate: float,
-    steps: int,
-    max_grad_norm: float,
-    tokens_per_batch: int,
-    adapters_at_once: int,
+    weights: str,
+    reseeded: bool,
+    teacher: str | None,
+    kept_steps: list[int],
+    rewording: Rewording | None,
     seed: int,
+    settings: TuneLora,
     adapters: Path,
 ) -> None:
-    """Write the folder `adapters`: a standard peft adapter in {level}/{draw}/ for every draw, and tuning.parquet.
+    """Write the folder `adapters`: a standard peft adapter in {set}/ for every set, and tuning.parquet.
+
+    Of every kept step there is the same in step-{step}/.
 
     Args:
-        demonstrations: Draws of the cell.
-        examples: Prepared data set; gives the label words.
+        demonstrations: Sets of the level.
+        examples: Prepared data set; gives label words and template.
         model: Prepared model.
-        template: How an example becomes a prompt.
-        r: Rank.
-        alpha: LoRA's alpha; the update is scaled by alpha / r.
-        target_modules: "attention" (peft's choice for the architecture), "all-linear", or module names.
-        learning_rate: Of AdamW, constant.
-        steps: Optimiser steps, each on all demonstrations of the draw.
-        max_grad_norm: Gradients are clipped to this norm, each adapter's by its own.
-        tokens_per_batch: Examples run together up to this many tokens.
-        adapters_at_once: Adapters that are held in memory and tuned side by side.
+        weights: What this way of tuning is called.
+        reseeded: Start from other weights than the adapters that are compared with ICL.
+        teacher: How the prompt of the model that adapters imitate shows a set, one of lib/data/shown.py; null for
+            adapters that learn the set's labels.
+        kept_steps: Steps after which the adapters are kept as they are then.
+        rewording: What is put otherwise in the data set's template; null for nothing.
         seed: Seed of the study.
+        settings: The block of params.yaml that is called as this stage.
         adapters: Folder to write.
     """
-    draws, words = read_draws(demonstrations), read_examples(examples).words
-    loaded = load_model(model)
-    prompts = Prompts(loaded.tokenizer, template, words)
-    tuning = Tuning(r, alpha, target_modules, learning_rate, steps, max_grad_norm, tokens_per_batch, adapters_at_once)
-    cases = [_case(draw, prompts, seed) for draw in draws]
-    config, rows = adapter_config(loaded.model, tuning), []
-    with whole(adapters) as folder, Progress("steps", len(draws) * steps) as progress:
-        for draw, case, adapter in zip(draws, cases, tune(loaded.model, cases, tuning, progress.advance), strict=True):
-            save_adapter(adapter, config, folder / draw.level / str(draw.draw))
-            rows.append(_row(draw, case, adapter, prompts))
-        made = origin("tune_lora", ("torch", "transformers", "peft"), tuning=vars(tuning), template=template, seed=seed)
-        write_table(pa.Table.from_pylist(rows, schema=COLUMNS), folder / "tuning.parquet", made)
+    sets, data, loaded = read_sets(demonstrations), read_examples(examples).reworded(rewording), load_model(model)
+    prompts = Prompts(loaded.tokenizer, data.template, data.words, read_told(demonstrations))
+    learnt = _lessons(loaded.model, teacher, prompts, data, settings, seed) if teacher else _completions(prompts)
+    cases = [_case(each, learnt(each), seed, reseeded) for each in sets]
+    config, rows = adapter_config(loaded.model, settings), defaultdict[str, list[dict[str, Any]]](list)
+    with whole(adapters) as folder, Progress("steps", len(sets) * settings.steps) as progress:
+        tuned = tune(loaded.model, cases, settings, progress.advance, kept_steps)
+        for each, case, last in zip(sets, cases, tuned, strict=True):
+            of_case = {"weights": weights, **_of_set(each, prompts), **_of_case(case)}
+            for moment, adapter in (("", last), *((f"step-{step}", then) for step, then in last.on_the_way.items())):
+                save_adapter(adapter, config, folder / moment / each.set.id)
+                rows[moment].append({**of_case, **adapter.summary()})
+        made = {"tuning": settings, "reseeded": reseeded, "teacher": teacher, "template": data.template, "seed": seed}
+        for moment, some in rows.items():
+            write_tuning(some, folder / moment, origin(**made, device=loaded.model.device.type))
 
 
-COLUMNS = pa.schema(
-    {
-        "level": pa.string(),
-        "draw": pa.int32(),
-        "demo_set": pa.string(),
-        "demonstration_tokens": pa.string(),
-        "shots_used": pa.int32(),
-        "supervised_tokens": pa.int32(),
-        "seed": pa.int64(),
-        "losses": pa.list_(pa.float64()),
-        "norm_a": pa.float64(),
-        "norm_b": pa.float64(),
-        "moved": pa.bool_(),
-    }
-)
+def _completions(prompts: Prompts) -> Callable[[ServingSet], list[Example]]:
+    """What an adapter learns that is tuned on a set's labels."""
+    return lambda each: [prompts.completion(one) for one in each.set.demonstrations]
 
 
-def _case(draw: Draw, prompts: Prompts, seed: int) -> Case:
-    """The seed leaves out factor and level, so that a draw's adapters start equal at all of them."""
-    adapter_seed = int(digest([seed, draw.draw]), 16) % 2**32
-    name = f"level {draw.level}, draw {draw.draw}"
-    return Case(name, prompts.tuning_examples(draw.as_demonstrations()), adapter_seed)
+def _lessons(
+    model: PreTrainedModel, teacher: str, prompts: Prompts, data: Examples, settings: TuneLora, seed: int
+) -> Callable[[ServingSet], list[Example]]:
+    """What an adapter learns that imitates a model which is shown a set: that one's states after texts of the pool."""
+    shown, taught_by = SHOWN[teacher], Teacher(model, settings.tokens_per_batch)
+
+    def of(each: ServingSet) -> list[Example]:
+        used = {one.id for one in each.set.demonstrations}
+        others = [prompts.query(one.fields) for one in data.pool if one.id not in used]
+        if not others:
+            raise TuningError("the pool has no text but the set's own, and imitating needs others; raise its size")
+        dice = random.Random(f"{seed}/{each.serves[0].draw}/lessons")
+        texts = dice.sample(others, min(settings.distilled_on, len(others)))
+        return [*taught_by.lessons(prompts.prefix(shown(each.set)), prompts.prefix(), texts)]
+
+    return of
 
 
-def _row(draw: Draw, case: Case, adapter: TunedAdapter, prompts: Prompts) -> dict[str, Any]:
-    return {
-        "level": draw.level,
-        "draw": draw.draw,
-        "demo_set": draw.demo_set,
-        "demonstration_tokens": prompts.digest(draw.as_demonstrations()),
-        "shots_used": len(case.examples),
-        "supervised_tokens": case.supervised_tokens,
-        "seed": case.seed,
-        "losses": adapter.losses,
-        "norm_a": adapter.norm("lora_A"),
-        "norm_b": adapter.norm("lora_B"),
-        "moved": adapter.moved,
-    }
+def _case(each: ServingSet, examples: Sequence[Example], seed: int, reseeded: bool) -> Case:
+    """The seed leaves out factor, level and query, so that a draw's adapters start equal at all of them."""
+    place = each.serves[0]
+    name = f"draw {place.draw}" + (f", query {place.query}" if place.query else "")
+    adapter_seed = int(digest([seed, place.draw, *(["again"] if reseeded else [])]), 16) % 2**32
+    return Case(name, examples, adapter_seed)
+
+
+def _of_set(each: ServingSet, prompts: Prompts) -> dict[str, Any]:
+    shots = len(each.set.demonstrations)
+    return {"set": each.set.id, "demonstration_tokens": prompts.digest(each.set.demonstrations), "shots_used": shots}
+
+
+def _of_case(case: Case) -> dict[str, Any]:
+    return {"supervised_tokens": case.supervised_tokens, "seed": case.seed}
 
 
 if __name__ == "__main__":

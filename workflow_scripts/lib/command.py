@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import auto_cli
 
-OURS = "workflow_scripts."
+from workflow_scripts.lib.errors import StudyError
 
 
 def command(stage: Callable[..., Any]) -> None:
@@ -16,7 +16,5 @@ def command(stage: Callable[..., Any]) -> None:
     """
     try:
         auto_cli(stage, as_positional=False)
-    except Exception as error:
-        if type(error).__module__.startswith(OURS) or isinstance(error, OSError):
-            raise SystemExit(f"{stage.__name__}: {error}") from None
-        raise
+    except (StudyError, OSError) as error:
+        raise SystemExit(f"{stage.__name__}: {error}") from None

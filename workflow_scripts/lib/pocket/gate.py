@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.pocket.accuracy import Accuracy, Cell, accuracy
 from workflow_scripts.lib.world.texts import TASKS
 
@@ -13,7 +14,7 @@ MAXIMUM_FLIPPED = 0.2
 MINIMUM_NATURAL = 0.9
 
 
-class GateError(RuntimeError):
+class GateError(StudyError):
     """The training of the pocket model did not take."""
 
 

@@ -10,7 +10,7 @@ from statistics import median
 import torch
 from transformers import LlamaConfig, PreTrainedModel
 
-from workflow_scripts.lib.models import random_model
+from workflow_scripts.lib.models.weights import random_model
 
 
 def llama(d_model: int, layers: int, vocabulary: int, device: str = "cpu") -> PreTrainedModel:

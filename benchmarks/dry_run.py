@@ -1,8 +1,8 @@
-"""What recipes cost: `snakemake -n` on a large grid, with them and without, side by side.
+"""What recipes cost: `snakemake -n` on a large grid, with them and without, side by side; and what they save.
 
-`python -m benchmarks.dry_run --cells 1000 --gigabytes 1` fabricates a study of that many cells in a temporary copy of
-the project, runs both in turn, and prints the ratio. The first run with recipes reads every byte once; it is shown
-apart.
+`python -m benchmarks.dry_run --cells 1000 --gigabytes 1` fabricates a study of that many artifacts in a temporary copy
+of the project, runs both in turn, and prints the ratio. The first run with recipes reads every byte once; it is shown
+apart. Then all artifacts are deleted and come back from DVC's cache.
 """
 
 import argparse
@@ -20,40 +20,45 @@ import yaml
 
 from benchmarks.project import copy_project
 
-JOBS_PER_DATASET = 10  # prepare, sample x 2, anchor, (tune, dump, compare) x 2 for one model
-FABRICATE = "\nfrom benchmarks.dry_run import fabricate\nfabricate(RECIPES, JOBS)\n"
-WITH, WITHOUT = "RECIPES = follow(STAGE_RULES)", "RECIPES = Recipes(STAGE_RULES)"
+JOBS_PER_MODEL = 8  # prepare, anchor, (tune, dump, compare) x 2 factors
+FABRICATE = "\nfrom benchmarks.dry_run import fabricate\nfabricate(PLAN)\n"
+WITH, WITHOUT = "follow(PLAN)", "PLAN.decide, PLAN.woken, PLAN.unrecorded = lambda: None, lambda job: True, list"
 
 
-def fabricate(recipes: Any, jobs: dict[str, list[str]]) -> None:
+def fabricate(plan: Any) -> None:
     """Write every artifact of the study with random bytes and seal it (called from the copy's Snakefile)."""
-    from rules import seal
+    from freshness import seal
 
     size = int(os.environ["BYTES"])
-    for output in (output for outputs in jobs.values() for output in outputs):
-        for path in map(Path, recipes.outputs(output)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            is_folder = recipes.producer(str(path)).output[0].flags.get("directory") and not path.suffix
-            path = path / "part" if is_folder else path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(os.urandom(size))
-        seal.seal(recipes.recipe(output), recipes.outputs(output))
+    for job in plan.recipes.every_job:
+        outputs = plan.recipes.outputs(job)
+        for name, path in outputs.items():
+            is_folder = plan.recipes.producer(job).output[name].flags.get("directory")
+            file = Path(path) / "part" if is_folder else Path(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(os.urandom(size))
+        made = plan.job_content(job)
+        path = Path(plan.job_file(job))
+        seal.begin(made, path)
+        seal.seal(made, path)
 
 
 def enlarge(params_file: Path, cells: int) -> None:
-    """Write params.yaml for a grid of that many cells."""
+    """Write params.yaml for a grid of that many artifacts."""
     params = yaml.safe_load(params_file.read_text())
-    params["models"] = {"random": {"source": "pocket", "untrained": True}}
-    names = [f"topic-{i}" for i in range(cells // JOBS_PER_DATASET)]
-    params["datasets"] = {name: {"source": "world", "task": "topic"} for name in names}
+    seeds = range(cells // JOBS_PER_MODEL)
+    params["models"] = {f"random-{i}": {"source": "pocket", "untrained": True, "seed": i} for i in seeds}
+    params["datasets"] = {"topic": {"source": "world", "task": "topic"}}
     params_file.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def dry_run(folder: Path, **environment: str) -> float:
-    """Seconds of wall time of a dry run."""
+def timed(folder: Path, *flags: str, **environment: str) -> float:
+    """Seconds of wall time of a run of Snakemake."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "all"]
-    subprocess.run(command, cwd=folder, env=os.environ | environment, check=True, capture_output=True)
+    command = [sys.executable, "-m", "snakemake", "--quiet", "all", *flags]
+    done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
     return time.perf_counter() - started
 
 
@@ -67,23 +72,27 @@ def swap(path: Path, old: str, new: str) -> None:
 def measure(folder: Path, cells: int, gigabytes: float, rounds: int) -> None:
     """Print the table."""
     copy_project(folder)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # DVC wants one
     enlarge(folder / "params.yaml", cells)
     snakefile, rules = folder / "Snakefile", folder / "rules/dvc.smk"
-    swap(rules, "import follow,", "import Recipes, follow,")
     text = snakefile.read_text()
     snakefile.write_text(text + FABRICATE)
-    dry_run(folder, BYTES=str(int(gigabytes * 1e9 / cells)))
+    timed(folder, "-n", BYTES=str(int(gigabytes * 1e9 / cells)))
     snakefile.write_text(text)
     shutil.rmtree(folder / ".snakemake/seen")
-    print(f"first dry run with recipes, every byte read: {dry_run(folder):.2f} s")
+    print(f"first dry run with recipes, every byte read: {timed(folder, '-n'):.2f} s")
     times: dict[str, list[float]] = {"with recipes": [], "without": []}
     for _ in range(rounds):
-        times["with recipes"].append(dry_run(folder))
+        times["with recipes"].append(timed(folder, "-n"))
         swap(rules, WITH, WITHOUT)
-        times["without"].append(dry_run(folder))
+        times["without"].append(timed(folder, "-n"))
         swap(rules, WITHOUT, WITH)
     for name, seconds in times.items():
         print(f"{name:14s} median {statistics.median(seconds):6.2f} s   of {', '.join(f'{s:.2f}' for s in seconds)}")
+    timed(folder, "--cores", "2")  # DVC's cache gets the bytes
+    shutil.rmtree(folder / "artifacts")
+    back = timed(folder, "--cores", "2")
+    print(f"all artifacts back from DVC's cache: {back:.2f} s")
     ratios = [a / b for a, b in zip(times["with recipes"], times["without"], strict=True)]
     print(f"ratio          median {statistics.median(ratios):6.2f}")
 

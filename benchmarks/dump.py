@@ -16,8 +16,8 @@ from transformers import PreTrainedModel
 
 from benchmarks.clock import extra_memory, in_turns, llama, matmul_rate, random_rows
 from benchmarks.tables import table
-from workflow_scripts.lib.budget import Tokens
-from workflow_scripts.lib.hidden_states import Reader
+from workflow_scripts.lib.forward.budget import Tokens
+from workflow_scripts.lib.forward.reader import Reader
 
 LABELS = [[50], [60]]
 Rows = list[list[int]]

@@ -23,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from benchmarks.clock import in_turns, llama
 from benchmarks.dump import LABELS, Rows, flags, many_after_one
 from benchmarks.tables import table
-from workflow_scripts.lib.hidden_states import Reader
+from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.pocket.model import tokenizer
 
 # States are of the order of 1; the libraries' attention kernels differ from transformers' default in rounding.

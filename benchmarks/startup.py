@@ -97,7 +97,9 @@ def busy(samples: list[tuple[float, float]]) -> float:
 
 
 def command_of(argv: list[str]) -> str:
-    """What a row of the table calls a process: its program, or its module without packages."""
+    """What a row of the table calls a process: its program, its module without packages, or the stage of its job."""
+    if argv[0].removesuffix(".py").endswith(("/job", ".job")):
+        argv = argv[2:]
     script = Path(argv[0])
     return script.parent.name if script.name == "__main__.py" else script.name.removesuffix(".py").split(".")[-1]
 

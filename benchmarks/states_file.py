@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
-from workflow_scripts.lib.dumps import open_dump
-from workflow_scripts.lib.hidden_states import LastToken, Reader
-from workflow_scripts.lib.state_tables import Arm, Asked, state_writer
+from workflow_scripts.lib.artifacts.provenance import ids_digest
+from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, open_states, state_writer
+from workflow_scripts.lib.forward.reader import Reader
 
 Arrays = dict[str, np.ndarray]  # layer name -> [row, d_model]
 LABELS = [[50], [60]]
@@ -34,7 +34,7 @@ LABELS = [[50], [60]]
 class Content:
     """What the file is to hold: as the reader gives it, and as one table with the same columns."""
 
-    arms: list[tuple[Arm, Asked, LastToken]]
+    arms: list[tuple[Given, Asked, Answered]]
     table: pa.Table = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class Content:
         self.columns: Arrays = {name: _array(self.table[name]) for name in self.table.column_names}
 
         self.states = {
-            name: np.concatenate([read.states[:, layer].numpy() for _, _, read in self.arms])
+            name: np.concatenate([read.states[:, layer] for _, _, read in self.arms])
             for layer, name in enumerate(name for name in self.columns if name.startswith("layer_"))
         }
 
@@ -58,27 +58,33 @@ def read_states(options: argparse.Namespace) -> Content:
     arms = []
     for draw in range(options.draws):
         prefix = [i for row in random_rows(options.demonstrations, 30, 50, options.vocabulary, 2 + draw) for i in row]
-        prompts = [prefix + ids for ids in queries]
         labels = [i % len(LABELS) for i in range(len(queries))]
-        asked = Asked(names, prompts, labels, [LABELS[one][0] for one in labels], [str(ids[-1]) for ids in queries])
-        arms.append((Arm("icl", "8", draw, f"{draw:016x}", f"{draw:016x}"), asked, reader.read(prefix, queries)))
+        last = [ids[-1] for ids in queries]
+        digests = [ids_digest(prefix + ids) for ids in queries]
+        asked = Asked(names, labels, [LABELS[one][0] for one in labels], digests, last, list(map(str, last)))
+        read = reader.read(prefix, queries)
+        answered = Answered(
+            read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()
+        )
+        arms.append((Given("icl", f"{draw:016x}", f"{draw:016x}"), asked, answered))
     return Content(arms)
 
 
 def write_ours(content: Content, path: Path) -> None:
     """A row group an arm, as the stage writes them."""
-    with state_writer(path, {"stage": "dump_hidden_states"}) as writer:
-        for arm, asked, read in content.arms:
-            writer.write(arm, asked, read)
+    unembedding = np.zeros((len(LABELS), content.arms[0][2].states.shape[-1]))
+    with state_writer(path, {"stage": "dump_hidden_states"}, unembedding) as writer:
+        for each in content.arms:
+            writer.write(*each)
 
 
 def read_ours(path: Path, layers: list[str]) -> Arrays:
     """Group by group, with the check of every state, as the stage that compares reads them."""
-    with open_dump(path) as dump:
-        groups = {name: int(name.removeprefix("layer_")) for name in layers}
+    with open_states(path) as file:
+        numbers = {name: int(name.removeprefix("layer_")) for name in layers}
         return {
-            name: np.concatenate([dump.states(group, layer) for group in dump.row_groups])
-            for name, layer in groups.items()
+            name: np.concatenate([file.states(set_id, layer) for set_id in file.sets])
+            for name, layer in numbers.items()
         }
 
 

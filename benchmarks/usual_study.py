@@ -16,6 +16,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +29,19 @@ from transformers import TrainingArguments as Arguments
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.tables import table
-from workflow_scripts.lib.datasets import label_words, prepare, template_of
-from workflow_scripts.lib.demonstrations import Draw, sample_draws
-from workflow_scripts.lib.examples import Examples
-from workflow_scripts.lib.lora import Tuning
+from workflow_scripts.lib.artifacts.provenance import digest
+from workflow_scripts.lib.data.datasets import prepare
+from workflow_scripts.lib.data.prompts import Completion, Prompts
+from workflow_scripts.lib.data.sampling import sample
+from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet
+from workflow_scripts.lib.data.shown import reordered
+from workflow_scripts.lib.lora.config import lora_config
+from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.models.sources import PocketModel
 from workflow_scripts.lib.pocket import model as pocket
 from workflow_scripts.lib.pocket.training import train
-from workflow_scripts.lib.prompts import Prompts, TuningExample
-from workflow_scripts.lib.provenance import digest
-from workflow_scripts.lib.settings import Study, read_study
-from workflow_scripts.lib.sources import PocketModel
+from workflow_scripts.lib.study.grid import REFERENCE, Grid
+from workflow_scripts.lib.study.settings import Study, read_study
 
 IGNORED = -100
 THREADS = "torch's own choice if left out; 1 is far faster for a small model where other work shares the cores"
@@ -55,7 +59,7 @@ def part(name: str) -> Iterator[None]:
 
 
 class Answers(NamedTuple):
-    """What one condition gives for all queries."""
+    """What one arm gives for all queries."""
 
     states: np.ndarray  # [query, layer, d_model]
     labels: np.ndarray  # [query], index of the likeliest label
@@ -75,10 +79,10 @@ def ask(model: torch.nn.Module, prompts: Sequence[list[int]], label_tokens: list
     return Answers(np.stack(states), np.array(labels), np.array(tokens))
 
 
-def tuned(base: PreTrainedModel, examples: list[TuningExample], tuning: Tuning, seed: int) -> tuple[PeftModel, Trainer]:
+def tuned(base: PreTrainedModel, examples: list[Completion], tuning: TuneLora, seed: int) -> tuple[PeftModel, Trainer]:
     """A fresh adapter, tuned by the Trainer on all examples in every step, and the Trainer with its losses."""
     torch.manual_seed(seed)
-    model = get_peft_model(base, tuning.lora_config())
+    model = get_peft_model(base, lora_config(base, tuning))
     with tempfile.TemporaryDirectory() as folder:
         arguments = Arguments(
             output_dir=folder,
@@ -100,7 +104,7 @@ def tuned(base: PreTrainedModel, examples: list[TuningExample], tuning: Tuning, 
     return model.eval(), trainer
 
 
-def collated(examples: list[TuningExample]) -> dict[str, torch.Tensor]:
+def collated(examples: list[Completion]) -> dict[str, torch.Tensor]:
     """A padded batch in which only labels are supervised."""
     longest = max(len(one.prompt) + len(one.label) for one in examples)
     pads = [longest - len(one.prompt) - len(one.label) for one in examples]
@@ -142,29 +146,42 @@ def cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def measured(anchor: Answers, icl: Answers, it: Answers) -> dict[str, np.ndarray]:
-    """Measure -> its mean over queries at each layer."""
+    """Measure and arms -> its mean over queries at each layer."""
     a, i, t = (one.states.astype(np.float64) for one in (anchor, icl, it))
     ai, at, both = cosine(a, i), cosine(a, t), cosine(i, t)
     values = {
         "cosine anchor_icl": ai,
         "cosine anchor_it": at,
         "cosine icl_it": both,
-        "update_cosine": cosine(i - a, t - a),
-        "partial_cosine": (both - ai * at) / np.sqrt((1 - ai**2) * (1 - at**2)),
+        "update_cosine icl_it": cosine(i - a, t - a),
+        "partial_cosine icl_it": (both - ai * at) / np.sqrt((1 - ai**2) * (1 - at**2)),
         "movement icl": norm(i - a) / norm(a),
         "movement it": norm(t - a) / norm(a),
     }
     means = {name: np.nanmean(value, axis=0) for name, value in values.items()}
     larger = np.maximum(means["cosine anchor_icl"], means["cosine anchor_it"])
-    return means | {"margin": means["cosine icl_it"] - larger}
+    return means | {"margin icl_it": means["cosine icl_it"] - larger}
 
 
 def answered(anchor: Answers, icl: Answers, it: Answers, gold: np.ndarray, gold_tokens: np.ndarray) -> dict[str, float]:
-    """Accuracies of every condition, and how often ICL and IT agree."""
-    conditions = {"anchor": anchor, "icl": icl, "it": it}
-    values = {f"accuracy {name}": float((one.labels == gold).mean()) for name, one in conditions.items()}
-    values |= {f"open_accuracy {name}": float((one.tokens == gold_tokens).mean()) for name, one in conditions.items()}
-    return values | {"agreement": float((icl.labels == it.labels).mean())}
+    """Accuracies of every arm, and how often two of them agree."""
+    arms = {"anchor": anchor, "icl": icl, "it": it}
+    values = {f"accuracy {name}": float((one.labels == gold).mean()) for name, one in arms.items()}
+    values |= {f"open_accuracy {name}": float((one.tokens == gold_tokens).mean()) for name, one in arms.items()}
+    agree = {(x, y): float((arms[x].labels == arms[y].labels).mean()) for x, y in combinations(arms, 2)}
+    return values | {f"agreement {x}_{y}": value for (x, y), value in agree.items()}
+
+
+def held_against_other_draws(icl: list[np.ndarray], it: list[np.ndarray]) -> dict[str, float]:
+    """Update cosines of the same draw and of every two different ones, from updates [query, d_model] of each draw.
+
+    And the pooled cosine: of the updates of all draws and queries as one vector.
+    """
+    own = [float(np.mean(cosine(x, y))) for x, y in zip(icl, it, strict=True)]
+    other = [float(np.mean(cosine(x, y))) for i, x in enumerate(icl) for j, y in enumerate(it) if i != j]
+    one, two = np.stack(icl), np.stack(it)
+    pooled = float((one * two).sum() / np.sqrt((one**2).sum() * (two**2).sum()))
+    return {"own": float(np.mean(own)), "other-draw": float(np.mean(other)), "whole": pooled}
 
 
 class Cell:
@@ -172,54 +189,80 @@ class Cell:
 
     def __init__(self, study: Study, dataset: str, folder: Path, output: Path) -> None:
         source = study.datasets[dataset]
-        self.study, self.folder, self.output, self.key = study, folder, output, f"{study.seed}/{dataset}"
-        made = prepare(source, pool=study.prepare_dataset.pool, queries=study.queries, key=self.key)
-        self.data = Examples(made.pool, made.queries, label_words(source))
+        self.study, self.folder, self.output = study, folder, output
+        pool, queries, seed = study.prepare_dataset.pool, study.queries, study.seed
+        self.data = prepare(source, pool=pool, queries=queries, seed=seed).examples
         self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
-        self.prompts = Prompts(AutoTokenizer.from_pretrained(folder), template_of(source), self.data.words)
+        self.prompts = Prompts(AutoTokenizer.from_pretrained(folder), self.data.template, self.data.words)
         self.queries = [self.prompts.query(one.fields) for one in self.data.queries]
         self.label_tokens = [self.prompts.labels[word][0] for word in self.data.words]
         self.gold = np.array([self.data.words.index(one.label) for one in self.data.queries])
         with part("anchor states"):
             self.anchor = self.answers(self.model)
 
-    def answers(self, model: torch.nn.Module, draw: Draw | None = None) -> Answers:
-        """What a model answers, after a draw's demonstrations if there are any."""
-        prefix = self.prompts.prefix(draw.as_demonstrations() if draw else ())
+        self.updates: dict[str, list[np.ndarray]] = {"icl": [], "it": []}  # at the reference and the last layer
+
+    def answers(self, model: torch.nn.Module, shown: Sequence[Demonstration] = ()) -> Answers:
+        """What a model answers after demonstrations."""
+        prefix = self.prompts.prefix(shown)
         return ask(model, [prefix + query for query in self.queries], self.label_tokens)
 
     def run(self) -> Values:
-        """All factors, levels and draws."""
-        values: Values = defaultdict(list)
-        settings = {"draws": self.study.draws, "balanced": self.study.sample_demonstrations.balanced, "key": self.key}
-        for factor, levels in self.study.factors.levels().items():
-            reference = self.study.reference.model_dump()
-            for draw in sample_draws(self.data, factor=factor, levels=levels, reference=reference, **settings):
-                for (layer, measure), value in self.compared(draw, self.output / factor / draw.level).items():
-                    values[factor, draw.level, layer, measure].append(value)
+        """All settings and draws."""
+        study, values = self.study, defaultdict[tuple[Any, ...], list[float]](list)
+        grid = Grid(study.factors, study.varied, study.arms, study.models)
+        for name, setting in grid.settings.items():
+            choice, self.tuning = grid.choice(name), grid.tuning(name)
+            for draw in range(study.draws):
+                key = f"{study.seed}/{draw}"
+                drawn = sample(self.data, choice, key=key, balanced=study.sample_demonstrations.balanced)
+                made = self.compared(drawn, draw, setting == REFERENCE, self.output / name / str(draw))
+                for (layer, measure), value in made.items():
+                    values[setting.factor, setting.level, layer, measure].append(value)
         return values
 
-    def compared(self, draw: Draw, folder: Path) -> dict[tuple[int | None, str], float]:
+    def compared(
+        self, drawn: DemonstrationSet, draw: int, reference: bool, folder: Path
+    ) -> dict[tuple[int | None, str], float]:
         """(layer, measure) -> value of one draw; adapter and states are kept in a folder."""
-        folder = folder / str(draw.draw)
         folder.mkdir(parents=True)
+        arms = {"anchor": self.anchor}
         with part("ICL states"):
-            icl = self.answers(self.model, draw)
+            arms["icl"] = self.answers(self.model, drawn.demonstrations)
+            if reference and "icl-reordered" in self.study.arms:
+                arms["icl-reordered"] = self.answers(self.model, reordered(drawn))
+        model, trainer = self.tuned(drawn, [self.study.seed, draw], folder / "tuned")
+        with part("IT states"):
+            arms["it"] = self.answers(model)
+            if "both" in self.study.arms:
+                arms["both"] = self.answers(model, drawn.demonstrations)
+        if reference and "it-reseeded" in self.study.arms:
+            model, _ = self.tuned(drawn, [self.study.seed, draw, "again"], folder / "reseeded")
+            with part("IT states"):
+                arms["it-reseeded"] = self.answers(model)
+        with part("measures"):
+            np.savez(folder / "states.npz", **{name: one.states for name, one in arms.items()})
+            return self.measured(arms, reference) | {(None, "moved"): float(moved(trainer))}
+
+    def tuned(self, drawn: DemonstrationSet, seed: list[Any], folder: Path) -> tuple[PeftModel, Trainer]:
+        """A model with an adapter that was tuned on a set."""
         with part("tuning"):
             base = AutoModelForCausalLM.from_pretrained(self.folder)
-            seed = int(digest([self.study.seed, draw.draw]), 16) % 2**32
-            examples = self.prompts.tuning_examples(draw.as_demonstrations())
-            model, trainer = tuned(base, examples, Tuning(**self.study.tune_lora.model_dump()), seed)
+            examples = [self.prompts.completion(one) for one in drawn.demonstrations]
+            model, trainer = tuned(base, examples, self.tuning, int(digest(seed), 16) % 2**32)
             model.save_pretrained(folder)
-        with part("IT states"):
-            it = self.answers(model)
-        with part("measures"):
-            np.savez(folder / "states.npz", icl=icl.states, it=it.states)
-            by_layer = measured(self.anchor, icl, it).items()
-            values = {(layer, name): float(one) for name, means in by_layer for layer, one in enumerate(means)}
-            tokens = np.array(self.label_tokens)[self.gold]
-            values |= {(None, name): one for name, one in answered(self.anchor, icl, it, self.gold, tokens).items()}
-            return values | {(None, "moved"): float(moved(trainer))}
+        return model, trainer
+
+    def measured(self, arms: dict[str, Answers], reference: bool) -> dict[tuple[int | None, str], float]:
+        """(layer, measure) -> value."""
+        anchor, icl, it = (arms[name] for name in ("anchor", "icl", "it"))
+        by_layer = measured(anchor, icl, it).items()
+        values = {(layer, name): float(one) for name, means in by_layer for layer, one in enumerate(means)}
+        tokens = np.array(self.label_tokens)[self.gold]
+        if reference:
+            for name, some in self.updates.items():
+                some.append((arms[name].states - anchor.states)[:, -1].astype(np.float64))
+        return values | {(None, name): one for name, one in answered(anchor, icl, it, self.gold, tokens).items()}
 
 
 def interval(values: list[float], study: Study) -> list[float]:
@@ -247,24 +290,20 @@ def summary(values: Values, study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def metrics(values: Values, study: Study) -> dict[str, Any]:
-    """The numbers of metrics.json: at the reference setting and the last layer."""
-    levels, reference = study.factors.levels(), study.reference.model_dump()
-    factor = next(name for name, some in levels.items() if reference[name] in some)
-    level = str(reference[factor])
+def metrics(values: Values, updates: dict[str, list[np.ndarray]], study: Study) -> dict[str, Any]:
+    """Numbers of metrics.json: at the reference setting and the last layer."""
     last = max(layer for _, _, layer, _ in values if layer is not None)
-    at = {"factor": factor, "level": level, "layer": last}
-    found: dict[str, Any] = {"at": at, "draws": study.draws}
-    for (a_factor, a_level, layer, measure), one in values.items():
-        if (a_factor, a_level) == (factor, level) and layer in (None, last):
+    found: dict[str, Any] = {"draws": study.draws}
+    for (factor, _, layer, measure), one in values.items():
+        if factor == REFERENCE.factor and layer in (None, last):
             name, _, of = measure.partition(" ")
             if name == "moved":
                 found["adapters_not_moved"] = len(one) - int(sum(one))
-            elif of:
-                found.setdefault(name, {})[of] = float(np.mean(one))
             else:
-                found[name] = float(np.mean(one))
-    return found
+                found.setdefault(name, {})[of] = float(np.mean(one))
+    held = held_against_other_draws(**updates)
+    found["parts"] = {"whole": {"contribution": {"mean": held.pop("whole")}}}
+    return found | {"contrasts": {"update_cosine": held}}
 
 
 def run(study: Study, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -275,8 +314,9 @@ def run(study: Study, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with part("model"):
             prepared_model(source, study, folder / "models" / name)
         for dataset in study.datasets:
-            values = Cell(study, dataset, folder / "models" / name, folder / name / dataset).run()
-            found.setdefault(name, {})[dataset] = metrics(values, study)
+            cell = Cell(study, dataset, folder / "models" / name, folder / name / dataset)
+            values = cell.run()
+            found.setdefault(name, {})[dataset] = metrics(values, cell.updates, study)
             estimates.setdefault(name, {})[dataset] = summary(values, study)
     return found, estimates
 

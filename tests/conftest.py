@@ -1,6 +1,7 @@
 """Shared fixtures: tiny models of two architectures, and data that lies outside the project where it is at hand."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,18 @@ def outside():
         return OUTSIDE / path
 
     return find
+
+
+@pytest.fixture
+def signals():
+    """Python's own signal handlers; a Snakefile that is read in a test's process takes them, and keeps them."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    own = {**dict.fromkeys(numbers, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    for number, handler in own.items():
+        signal.signal(number, handler)
+    yield
+    for number, handler in own.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +60,7 @@ def tiny_config(architecture, vocabulary):
 @pytest.fixture(scope="session", params=["llama", "gpt2"])
 def tiny_model(request, tokenizer):
     """A random model, rotary with grouped queries or with absolute positions."""
-    from workflow_scripts.lib.models import random_model
+    from workflow_scripts.lib.models.weights import random_model
 
     return random_model(tiny_config(request.param, len(tokenizer)), seed=0).eval()
 
@@ -55,7 +68,7 @@ def tiny_model(request, tokenizer):
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory, tokenizer):
     """A tiny LLaMA in Hugging Face format on disk."""
-    from workflow_scripts.lib.models import random_model
+    from workflow_scripts.lib.models.weights import random_model
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     random_model(tiny_config("llama", len(tokenizer)), seed=0).save_pretrained(folder)

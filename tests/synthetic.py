@@ -1,202 +1,134 @@
-"""Dumps, adapters and cells made by hand or from seeded noise, in the artifacts' formats."""
+"""States, sets and adapters made by hand or from seeded noise, written as the stages write them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from workflow_scripts.lib.tables import with_origin, write_table
+from workflow_scripts.compare_hidden_states import compare_hidden_states
+from workflow_scripts.lib.arms import CHOOSABLE, arm_named, named
+from workflow_scripts.lib.artifacts.adapters import write_tuning
+from workflow_scripts.lib.artifacts.levels import LevelFiles
+from workflow_scripts.lib.artifacts.provenance import origin
+from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, state_writer
+from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, Place, ServingSet, write_sets
+from workflow_scripts.lib.measures.contrasts import CONTRASTS
+from workflow_scripts.lib.measures.settings import CHOOSABLE as MEASURES
+from workflow_scripts.lib.measures.settings import CompareHiddenStates
 
-LEVELS, DRAWS, QUERIES, LABELS, LAYERS, WIDTH = ["1", "8"], 3, 7, 2, 2, 6
+LEVELS, DRAWS, QUERIES, LABELS, LAYERS, WIDTH = ("1", "8"), 3, 7, 2, 2, 6
+ARMS = ("anchor", "icl", "it", "anchor-alone")
+SETTINGS = CompareHiddenStates(contrasts=[one.name for one in CONTRASTS], measures=[one.name for one in MEASURES])
+
+
+def serving(level, draw):
+    """The set of a draw."""
+    return ServingSet(DemonstrationSet((Demonstration(f"{level}-{draw}", {"text": "t"}, "a", "a"),)), [Place(draw)])
 
 
 @dataclass(frozen=True)
 class Block:
-    """A row group of a dump: states (layers, queries, d), log-probabilities (queries, labels) and what rows share."""
+    """A row group: states (queries, layers, d), log-probabilities (queries, labels) and what rows say."""
 
-    condition: str
-    level: str | None
-    draw: int | None
+    arm: str
+    set: str | None
     states: np.ndarray
     label_log_probs: np.ndarray
     labels: list[int]
-    demo_set: str | None = None
-    demonstration_tokens: str | None = None
+    queries: list[str]
+    tokens: str | None = None
     token_id: int = 5
     prompt: str = "prompt"
-    queries: list[str] = field(default_factory=list)
+    open_labels: list[int] | None = None
 
-    def with_(self, **changes):
-        return replace(self, **changes)
-
-
-def block(condition, level=None, draw=None, *, seed=0, queries=QUERIES, layers=LAYERS, width=WIDTH, near=None):
-    """Seeded noise; `near` mixes in the states of another block."""
-    key = [seed, len(condition), sum(map(ord, f"{condition}{level}")), draw or 0]
-    rng = np.random.default_rng(key)
-    states = rng.normal(size=(layers + 1, queries, width))
-    if near is not None:
-        states = near.states + 0.5 * states
-    scores = np.log(rng.dirichlet(np.ones(LABELS), size=queries))
-    digest = None if level is None else f"demonstrations-{level}-{draw}"
-    labels = [i % LABELS for i in range(queries)]
-    ids = [f"q{i}" for i in range(queries)]
-    return Block(condition, level, draw, states, scores, labels, digest, digest and digest[::-1], queries=ids)
-
-
-def noise_dump(levels=LEVELS, draws=DRAWS, **settings):
-    """An anchor block and the ICL and IT blocks of every level and draw."""
-    anchor = block("anchor", **settings)
-    arms = [
-        block(condition, level, draw, near=anchor, **settings)
-        for condition in ("icl", "it")
-        for level in levels
-        for draw in range(draws)
-    ]
-    return anchor, arms
+    def write(self, writer):
+        shown = self.set if arm_named(self.arm).shows else "nothing"
+        count, likeliest = len(self.queries), self.label_log_probs.argmax(1)
+        written = likeliest if self.open_labels is None else np.array(self.open_labels)
+        asked = Asked(
+            self.queries,
+            self.labels,
+            [10 + label for label in self.labels],
+            [f"{self.prompt}-{shown}-{query}" for query in self.queries],
+            [self.token_id] * count,
+            [":"] * count,
+        )
+        writer.write(
+            Given(self.arm, self.set, self.tokens),
+            asked,
+            Answered(self.states, self.label_log_probs, written, 10 + likeliest),
+        )
 
 
-def alone(anchor, noise=1e-3, seed=0):
-    """The anchor block run again: states that differ a little."""
-    states = anchor.states + noise * np.random.default_rng(seed).normal(size=anchor.states.shape)
-    return anchor.with_(condition="anchor_alone", states=states)
+@dataclass
+class Cell:
+    """A cell's inputs; a test spoils what it likes before it is compared."""
+
+    sets: dict[str, list[ServingSet]]
+    blocks: list[Block]
+    adapters: list[dict]
+    unembedding: np.ndarray = field(default_factory=lambda: np.eye(LABELS, WIDTH))
+
+    def change(self, arm, place=0, **changes):
+        """Change the n-th row group of an arm."""
+        which = [i for i, block in enumerate(self.blocks) if block.arm == arm][place]
+        self.blocks[which] = replace(self.blocks[which], **changes)
+        return self
+
+    def write(self, folder: Path):
+        """Levels as the stage takes them: a file of sets for each, one of states for each arm, a folder of adapters."""
+        for level, sets in self.sets.items():
+            write_sets(sets, folder / f"sets-{level}.parquet", origin())
+        arms = dict.fromkeys(block.arm for block in self.blocks)
+        for arm in arms:
+            with state_writer(folder / f"{arm}.parquet", origin(), self.unembedding) as writer:
+                for block in (one for one in self.blocks if one.arm == arm):
+                    block.write(writer)
+        write_tuning(self.adapters, folder / "tuned", origin())
+        parts = {"states": [folder / f"{arm}.parquet" for arm in arms], "adapters": [folder / "tuned"]}
+        return {level: LevelFiles(sets=folder / f"sets-{level}.parquet", **parts) for level in self.sets}
+
+    def compare(self, folder: Path, settings=SETTINGS, threads=1):
+        """The tables of similarities and products, as frames."""
+        import pyarrow.parquet as pq
+
+        made = {name: folder / f"{name}.parquet" for name in ("similarity", "products")}
+        compare_hidden_states(self.write(folder), settings=settings, threads=threads, **made)
+        return tuple(pq.read_table(path).to_pandas() for path in made.values())
 
 
-def made_by(stage, **settings):
-    """An origin as a stage writes it."""
-    return {"stage": stage, "code": f"code-of-{stage}", "versions": {"numpy": "2.0"}, "settings": settings}
+def noise_cell(levels=LEVELS, draws=DRAWS, arms=ARMS, *, queries=QUERIES, layers=LAYERS, width=WIDTH, seed=0):
+    """Seeded noise around the anchor's states for every arm that is given sets."""
+    dice = np.random.default_rng(seed)
+    by_level = {level: [serving(level, draw) for draw in range(draws)] for level in levels}
+    sets = [each for some in by_level.values() for each in some]
+    shape = (queries, layers + 1, width)
+    anchor = dice.normal(size=shape)
+    blocks = []
+    for arm in named(arms):
+        for each in sets if arm.given else [None]:
+            far = 1 if arm.given else 1e-3 * (arm.role == "repeat")
+            digest = each.set.id if each else None
+            scores = np.log(dice.dirichlet(np.ones(LABELS), size=queries))
+            labels, ids = [i % LABELS for i in range(queries)], [f"q{i}" for i in range(queries)]
+            states = anchor + far * dice.normal(size=shape)
+            blocks.append(Block(arm.name, digest, states, scores, labels, ids, digest and digest[::-1]))
+    weights = dict.fromkeys(arm.weights.name for arm in named(arms) if arm.weights)
+    adapters = [adapter(each.set.id, weights=one) for one in weights for each in sets]
+    return Cell(by_level, blocks, adapters, np.eye(LABELS, width))
 
 
-def write_dump(path: Path, blocks: Iterable[Block]) -> Path:
-    """A dump file with a row group per block."""
-    tables = [_dump_table(b) for b in blocks]
-    made = made_by("dump_hidden_states", dtype="float32")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, with_origin(tables[0], made).schema) as writer:
-        for table in tables:
-            writer.write_table(with_origin(table, made))
-    return path
-
-
-def _dump_table(b: Block) -> pa.Table:
-    rows = len(b.queries)
-    shown = b.demo_set if b.condition == "icl" else "nothing"
-    label_tokens = [10 + label for label in b.labels]
-    columns = {
-        "condition": pa.array([b.condition] * rows, pa.string()),
-        "level": pa.array([b.level] * rows, pa.string()),
-        "draw": pa.array([b.draw] * rows, pa.int32()),
-        "query": pa.array(b.queries, pa.string()),
-        "label": pa.array(b.labels, pa.int32()),
-        "demo_set": pa.array([b.demo_set] * rows, pa.string()),
-        "demonstration_tokens": pa.array([b.demonstration_tokens] * rows, pa.string()),
-        "prompt_tokens": pa.array([f"{b.prompt}-{shown}-{query}" for query in b.queries], pa.string()),
-        "token_id": pa.array([b.token_id] * rows, pa.int32()),
-        "token": pa.array([":"] * rows, pa.string()),
-        "top_token_id": pa.array([10 + int(best) for best in b.label_log_probs.argmax(axis=1)], pa.int32()),
-        "label_token_id": pa.array(label_tokens, pa.int32()),
-        "label_log_probs": _lists(b.label_log_probs),
+def adapter(set_id, weights="tuned"):
+    """A row of tuning.parquet."""
+    row = {"weights": weights, "set": set_id, "demonstration_tokens": set_id[::-1], "shots_used": 1}
+    return row | {
+        "supervised_tokens": 2,
+        "seed": 1,
+        "losses": [2.0, 1.0],
+        "norm_a": 1.0,
+        "norm_b": 1.0,
+        "moved": True,
     }
-    columns |= {f"layer_{layer}": _lists(states) for layer, states in enumerate(b.states)}
-    return pa.table(columns)
 
 
-def _lists(rows: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), rows.shape[1])
-
-
-def tuning_rows(arms: Iterable[Block], still: Iterable[tuple[str, int]] = ()) -> list[dict]:
-    """A row per adapter of the IT blocks; those in `still` did not move."""
-    return [
-        {
-            "level": b.level,
-            "draw": b.draw,
-            "demo_set": b.demo_set,
-            "demonstration_tokens": b.demonstration_tokens,
-            "shots_used": 8,
-            "supervised_tokens": 16,
-            "seed": 1,
-            "losses": [2.0, 1.0],
-            "norm_a": 1.0,
-            "norm_b": float((b.level, b.draw) not in set(still)),
-            "moved": (b.level, b.draw) not in set(still),
-        }
-        for b in arms
-        if b.condition == "it"
-    ]
-
-
-def write_tuning(path: Path, rows: list[dict]) -> Path:
-    """A table of adapters."""
-    schema = {"level": pa.string(), "draw": pa.int32(), "shots_used": pa.int32(), "supervised_tokens": pa.int32()}
-    columns = {name: pa.array([row[name] for row in rows], schema.get(name)) for name in rows[0]}
-    write_table(pa.table(columns), path, made_by("tune_lora", steps=2))
-    return path
-
-
-def cell_rows(
-    model: str,
-    dataset: str,
-    factor: str,
-    levels: list[str],
-    *,
-    draws: int = 10,
-    layers: int = 4,
-    own: float = 0.85,
-    anchor: float = 0.4,
-    accuracies: tuple[float, float, float] = (0.5, 0.85, 0.82),
-    still: int = 0,
-    noise: float = 2e-6,
-    queries: int = 100,
-) -> list[dict]:
-    """Rows of a compared cell: cosines rise (`own`, ICL-IT) or fall (`anchor`) with layer and level to those named."""
-    rng = np.random.default_rng(sum(map(ord, f"{model}{dataset}{factor}")))
-    rows = []
-
-    def add(layer, pair, measure, value, excluded=0):
-        keys = {"model": model, "dataset": dataset, "factor": factor, "level": levels[i], "draw": draw, "layer": layer}
-        counts = {"queries": 0 if measure == "moved" else queries - excluded, "excluded": excluded}
-        if measure == "cosine":
-            value = min(value, 1.0)
-        rows.append(keys | {"pair": pair, "measure": measure, "value": value} | counts)
-
-    for i in range(len(levels)):
-        for draw in range(draws):
-            spread, strength = rng.normal(0, 0.04), (i + 1) / len(levels)
-            add(None, "it", "moved", float(draw >= still))
-            for condition, value in zip(("anchor", "icl", "it"), accuracies, strict=True):
-                gained = value if condition == "anchor" else accuracies[0] + strength * (value - accuracies[0]) + spread
-                add(None, condition, "accuracy", gained)
-                add(None, condition, "open_accuracy", gained - 0.05)
-            for pair, value in {"anchor-icl": 0.6, "anchor-it": 0.55, "icl-it": 0.8}.items():
-                add(None, pair, "agreement", value + spread)
-            for layer in range(layers + 1):
-                share = strength * layer / layers
-                add(layer, "anchor-icl", "cosine", 1 - share * (1 - anchor) + spread * share)
-                add(layer, "anchor-it", "cosine", 1 - share * (0.95 - anchor) + spread * share)
-                add(layer, "icl-it", "cosine", 1 - share * (1 - own) + 1.5 * spread * share)
-                nothing = layer == 0
-                for measure, factor_ in (("update_cosine", 0.5), ("partial_cosine", 0.6)):
-                    value = None if nothing else own * factor_ + spread
-                    add(layer, "icl-it", measure, value, queries if nothing else int(layer == layers))
-                for pair in ("anchor-icl", "anchor-it", "icl-it"):
-                    add(layer, pair, "noise", None if nothing else noise, queries if nothing else 0)
-                for arm, moved in (("icl", 1.1), ("it", 0.9)):
-                    add(layer, f"anchor-{arm}", "movement", share * moved + spread * share)
-    return rows
-
-
-def write_cell(path: Path, rows: list[dict]) -> Path:
-    """A compared cell as compare_hidden_states writes it."""
-    types = {"draw": pa.int32(), "layer": pa.int32(), "queries": pa.int32(), "excluded": pa.int32()}
-    types |= {"value": pa.float64()}
-    columns = {name: pa.array([row[name] for row in rows], types.get(name, pa.string())) for name in rows[0]}
-    made = made_by("compare_hidden_states", measures=["cosine"])
-    made["lineage"] = {
-        "dump_hidden_states": {"code": ["c0ffee"], "settings": ["5e77"], "versions": {"torch": ["2.13.0"]}}
-    }
-    write_table(pa.table(columns), path, made)
-    return path
+ALL_ARMS = (*(arm.name for arm in CHOOSABLE), "anchor-alone")

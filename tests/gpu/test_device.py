@@ -9,11 +9,11 @@ import torch
 from benchmarks import dump
 from benchmarks.clock import llama, random_rows
 from tests.stage.test_lora import TUNING, random_cases
-from workflow_scripts.lib.adapters import with_adapter
-from workflow_scripts.lib.budget import FIRST, ON_CPU
-from workflow_scripts.lib.hidden_states import Reader
-from workflow_scripts.lib.lora import adapter_config, save_adapter
-from workflow_scripts.lib.tuning import tune
+from workflow_scripts.lib.forward.budget import FIRST, ON_CPU
+from workflow_scripts.lib.forward.reader import Reader
+from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.lora.config import adapter_config, save_adapter
+from workflow_scripts.lib.lora.train import tune
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 pytestmark = pytest.mark.stage

@@ -1,55 +1,43 @@
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from tests import synthetic
-from tests.synthetic import Block, noise_dump, tuning_rows, write_dump, write_tuning
+from tests.synthetic import SETTINGS, Block, Cell, adapter, noise_cell, serving
 from workflow_scripts.compare_hidden_states import compare_hidden_states
-from workflow_scripts.lib.tables import ArtifactError, read_origin
+from workflow_scripts.lib.artifacts.tables import ArtifactError, read_origin
 
 pytestmark = pytest.mark.stage
-MEASURES = ["cosine", "update_cosine", "partial_cosine", "movement"]
-
-
-def compare(folder, anchor, arms, *, repeats=None, in_float32=(), adapters=None, measures=MEASURES):
-    repeats = [synthetic.alone(anchor)] if repeats is None else repeats
-    inputs = [
-        write_dump(folder / "anchor.parquet", [anchor, *in_float32]),
-        write_dump(folder / "states.parquet", [*repeats, *arms]),
-        write_tuning(folder / "tuning.parquet", tuning_rows(arms) if adapters is None else adapters),
-    ]
-    target = folder / "similarity.parquet"
-    names = {"model": "m", "dataset": "d", "factor": "shots"}
-    compare_hidden_states(*inputs, measures=measures, similarity=target, **names)
-    return pq.read_table(target).to_pandas()
-
-
-def changed(arms, which, **changes):
-    return [b.with_(**changes) if (b.condition, b.level, b.draw) == which else b for b in arms]
+KEYS = ["level", "draw", "layer", "one", "other", "match", "measure", "answers"]
 
 
 def hand_made():
     """Two queries, two layers, d = 2, one level and draw; every value below is worked out on paper."""
-    shared = {"labels": [0, 1], "queries": ["q0", "q1"]}
-    arm = {"level": "8", "draw": 0, "demo_set": "d", "demonstration_tokens": "t", **shared}
     states = {
         "anchor": [[[1, 0], [1, 0]], [[2, 0], [2, 0]]],
+        "anchor-alone": [[[1, 0], [1, 0]], [[2, 0], [2, 1]]],
         "icl": [[[1, 0], [1, 0]], [[2, 3], [0, 2]]],
         "it": [[[1, 0], [1, 0]], [[2, 4], [2, 0]]],
     }
-    scores = {"anchor": [[0.6, 0.4], [0.6, 0.4]], "icl": [[0.6, 0.4], [0.3, 0.7]], "it": [[0.2, 0.8], [0.2, 0.8]]}
-    made = {c: (np.array(states[c], float), np.log(scores[c])) for c in states}
-    anchor = Block("anchor", None, None, *made["anchor"], **shared)
-    return anchor, [Block("icl", states=made["icl"][0], label_log_probs=made["icl"][1], **arm),
-                    Block("it", states=made["it"][0], label_log_probs=made["it"][1], **arm)]  # fmt: skip
+    scores = {"anchor": [[0.6, 0.4]] * 2, "anchor-alone": [[0.6, 0.4]] * 2}
+    scores |= {"icl": [[0.6, 0.4], [0.3, 0.7]], "it": [[0.2, 0.8], [0.2, 0.8]]}
+    each = serving("8", 0)
+    blocks = []
+    for arm in states:
+        given = (each.set.id, each.set.id[::-1]) if arm in ("icl", "it") else (None, None)
+        made = np.array(states[arm], float).swapaxes(0, 1), np.log(scores[arm])
+        blocks.append(Block(arm, given[0], *made, [0, 1], ["q0", "q1"], given[1]))
+    return Cell({"8": [each]}, blocks, [adapter(each.set.id)], np.array([[1.0, 0.0], [0.0, 1.0]]))
 
 
-def value(frame, measure, pair, layer=None):
-    rows = frame[(frame.measure == measure) & (frame.pair == pair)]
+def value(frame, measure, one, other=None, layer=None, match="own", answers="all"):
+    rows = frame[(frame.measure == measure) & (frame.one == one) & (frame.answers == answers)]
+    rows = rows[rows.other.isna()] if other is None else rows[(rows.other == other) & (rows.match == match)]
     rows = rows[rows.layer.isna()] if layer is None else rows[rows.layer == layer]
     assert len(rows) == 1
     row = rows.iloc[0]
@@ -57,245 +45,254 @@ def value(frame, measure, pair, layer=None):
 
 
 def test_known_answers(tmp_path):
-    frame = compare(tmp_path, *hand_made())
-    s = 2 / np.sqrt(13)
-    assert value(frame, "cosine", "anchor-icl", 1) == (pytest.approx((s + 0) / 2), 2, 0)
-    assert value(frame, "cosine", "anchor-it", 1) == (pytest.approx((1 / np.sqrt(5) + 1) / 2), 2, 0)
-    assert value(frame, "cosine", "icl-it", 1) == (pytest.approx((16 / np.sqrt(13 * 20) + 0) / 2), 2, 0)
-    assert value(frame, "movement", "anchor-icl", 1) == (pytest.approx((1.5 + np.sqrt(2)) / 2), 2, 0)
-    assert value(frame, "movement", "anchor-it", 1) == (pytest.approx((2 + 0) / 2), 2, 0)
-    assert value(frame, "update_cosine", "icl-it", 1) == (pytest.approx(1.0), 1, 1)
-    assert value(frame, "partial_cosine", "icl-it", 1) == (pytest.approx(1.0), 1, 1)
-    assert value(frame, "update_cosine", "icl-it", 0) == (None, 0, 2)
-    assert value(frame, "cosine", "icl-it", 0) == (1.0, 2, 0)
+    frame, products = hand_made().compare(tmp_path)
+    s, about = 2 / np.sqrt(13), pytest.approx
+    assert value(frame, "cosine", "anchor", "icl", 1) == (about((s + 0) / 2), 2, 0)
+    assert value(frame, "cosine", "anchor", "it", 1) == (about((1 / np.sqrt(5) + 1) / 2), 2, 0)
+    assert value(frame, "cosine", "icl", "it", 1) == (about((16 / np.sqrt(13 * 20) + 0) / 2), 2, 0)
+    assert value(frame, "movement", "icl", layer=1) == (about((1.5 + np.sqrt(2)) / 2), 2, 0)
+    assert value(frame, "movement", "it", layer=1) == (about((2 + 0) / 2), 2, 0)
+    assert value(frame, "update_cosine", "icl", "it", 1) == (about(1.0), 1, 1)
+    assert value(frame, "partial_cosine", "icl", "it", 1) == (about(1.0), 1, 1)
+    assert value(frame, "update_cosine", "icl", "it", 0) == (None, 0, 2)
+    assert value(frame, "cosine", "icl", "it", 0) == (1.0, 2, 0)
     assert value(frame, "accuracy", "anchor") == (0.5, 2, 0)
     assert value(frame, "accuracy", "icl") == (1.0, 2, 0)
     assert value(frame, "accuracy", "it") == (0.5, 2, 0)
-    assert value(frame, "agreement", "icl-it") == (0.5, 2, 0)
-    assert value(frame, "agreement", "anchor-it") == (0.0, 2, 0)
+    assert value(frame, "agreement", "icl", "it") == (0.5, 2, 0)
+    assert value(frame, "agreement", "anchor", "it") == (0.0, 2, 0)
     assert value(frame, "open_accuracy", "icl") == (1.0, 2, 0)
     assert value(frame, "moved", "it")[0] == 1.0
+    assert value(frame, "cosine", "icl", "it", 1, answers="same") == (about(0.0), 1, 0)
+    assert value(frame, "cosine", "icl", "it", 1, answers="different") == (about(16 / np.sqrt(13 * 20)), 1, 0)
+    assert value(frame, "cosine", "icl", "it", 1, match="other-query-other-label") == (
+        about((2 / np.sqrt(13) + 8 / (2 * np.sqrt(20))) / 2), 2, 0
+    )  # fmt: skip
+    assert value(frame, "cosine", "icl", "it", 1, match="other-query-same-label") == (None, 0, 2)
+    assert value(frame, "cosine", "icl", "it", 1, match="other-draw") == (None, 0, 2)
+    assert value(frame, "label_alignment", "icl", layer=1)[0] == about((9 / 2 / 9 + 16 / 2 / 8) / 2)
+    row = products[(products.one == "icl") & (products.other == "it") & (products.layer == 1)].iloc[0]
+    assert row.same_query.tolist() == [about((12 + 0) / 2)]
+    assert row.all_queries.tolist() == [about((-1 * 0) + 2.5 * 2)]
 
 
 def test_noise_by_hand(tmp_path):
-    anchor, arms = hand_made()
-    again = anchor.with_(condition="anchor_alone", states=anchor.states + np.array([[[0, 0]], [[0, 1]]]))
-    exact = anchor.with_(condition="anchor_float32", states=anchor.states + np.array([[[0, 0]], [[0, -2]]]))
-    frame = compare(tmp_path, anchor, arms, repeats=[again])
-    assert value(frame, "noise", "anchor-icl", 1) == (pytest.approx((1 / 3 + 1 / np.sqrt(8)) / 2), 2, 0)
-    assert value(frame, "noise", "anchor-it", 1) == (pytest.approx(1 / 4), 1, 1)
-    assert value(frame, "noise", "icl-it", 1) == (pytest.approx(1 / 12), 1, 1)
-    assert value(frame, "noise", "icl-it", 0) == (None, 0, 2)
-    frame = compare(tmp_path, anchor, arms, repeats=[again], in_float32=[exact])
-    assert value(frame, "noise", "anchor-it", 1) == (pytest.approx(2 / 4), 1, 1)
-
-
-def test_noise_gives_at_most_an_update_cosine_of_one(tmp_path):
-    anchor, arms = hand_made()
-    far = anchor.with_(condition="anchor_alone", states=anchor.states + 100)
-    assert value(compare(tmp_path, anchor, arms, repeats=[far]), "noise", "icl-it", 1)[0] == 1.0
+    frame, _ = hand_made().compare(tmp_path)
+    about = pytest.approx
+    assert value(frame, "noise", "icl", layer=1) == (about((0 / 3 + 1 / np.sqrt(8)) / 2), 2, 0)
+    assert value(frame, "noise", "it", layer=1) == (about(0 / 4), 1, 1)
+    assert value(frame, "noise", "icl", "it", 0) == (None, 0, 2)
+    cell = hand_made()
+    exact = replace(cell.blocks[1], arm="anchor-float32", states=cell.blocks[0].states + np.array([[0, 0], [0, -2]]))
+    cell.blocks.insert(2, exact)
+    frame, _ = cell.compare(tmp_path)
+    assert value(frame, "noise", "it", layer=1) == (about(2 / 4), 1, 1)
+    assert value(frame, "noise", "icl", "it", 1) == (about(2 / 3 * 2 / 4), 1, 1)
+    frame, _ = cell.change("anchor-alone", states=cell.blocks[0].states + 100).compare(tmp_path)
+    assert value(frame, "noise", "icl", "it", 1)[0] == 1.0, "noise gives at most an update cosine of one"
 
 
 def test_adapters_that_did_not_move_are_flagged(tmp_path):
-    anchor, arms = noise_dump()
-    frame = compare(tmp_path, anchor, arms, adapters=tuning_rows(arms, still=[("8", 1)]))
+    cell = noise_cell()
+    cell.adapters[4]["moved"] = False
+    frame, _ = cell.compare(tmp_path)
     moved = frame[frame.measure == "moved"].set_index(["level", "draw"])["value"]
     assert moved[("8", 1)] == 0.0
     assert moved.sum() == len(moved) - 1
 
 
-def test_no_level_draw_layer_or_measure_is_lost(tmp_path):
-    frame = compare(tmp_path, *noise_dump())
-    cells, layers = len(synthetic.LEVELS) * synthetic.DRAWS, synthetic.LAYERS + 1
-    assert frame.layer.notna().sum() == cells * layers * (3 + 1 + 1 + 2 + 3)
-    assert frame.layer.isna().sum() == cells * (3 + 3 + 3 + 1)
-    assert not frame.duplicated(["level", "draw", "layer", "pair", "measure"]).any()
-    last = frame[(frame.level == "8") & (frame.draw == synthetic.DRAWS - 1) & (frame.layer == synthetic.LAYERS)]
+def test_no_level_draw_layer_arm_or_match_is_lost(tmp_path):
+    frame, products = noise_cell(arms=synthetic.ALL_ARMS).compare(tmp_path)
+    assert not frame.duplicated(KEYS).any()
+    assert frame.level.drop_duplicates().tolist() == list(synthetic.LEVELS)
+    drawn, arms = 7, 8
+    pairs, layers = drawn * (drawn - 1) // 2, synthetic.LAYERS + 1
+    cells = len(synthetic.LEVELS) * synthetic.DRAWS
+    cosines = frame[(frame.measure == "cosine") & (frame.answers == "all")]
+    assert len(cosines) == cells * layers * (pairs * 5 + drawn * 4)  # no random direction of what did not move
+    updates = frame[(frame.measure == "update_cosine") & (frame.answers == "all")]
+    assert len(updates) == cells * layers * pairs * 5
+    assert len(frame[frame.measure == "debiased_cka"]) == cells * layers * (pairs + drawn) * 2
+    assert len(frame[frame.measure == "accuracy"]) == cells * arms
+    assert len(products) == len(synthetic.LEVELS) * layers * (pairs + drawn)
+    last = frame[(frame.level == "8") & (frame.draw == 2) & (frame.layer == 2) & (frame.answers == "all")]
     assert (last.queries + last.excluded == synthetic.QUERIES).all()
-    assert frame.level.drop_duplicates().tolist() == synthetic.LEVELS
+
+
+def test_other_draws_are_all_others_averaged(tmp_path):
+    cell = noise_cell(levels=("8",))
+    frame, _ = cell.compare(tmp_path)
+    icl, it = ([block.states[:, 1] for block in cell.blocks if block.arm == arm] for arm in ("icl", "it"))
+    cosine = lambda x, y: (x * y).sum(-1) / np.linalg.norm(x, axis=-1) / np.linalg.norm(y, axis=-1)  # noqa: E731
+    rows = frame[(frame.measure == "cosine") & (frame.one == "icl") & (frame.other == "it") & (frame.layer == 1)]
+    apart = [cosine(icl[one], it[other]).mean() for one in range(3) for other in range(3) if one != other]
+    assert rows[rows.match == "other-draw"]["value"].mean() == pytest.approx(np.mean(apart), abs=1e-6)
 
 
 def test_the_last_row_group_counts(tmp_path):
-    anchor, arms = noise_dump()
-    group = arms[-1]
-    before = compare(tmp_path, anchor, arms)
-    after = compare(tmp_path, anchor, [*arms[:-1], group.with_(states=-group.states)])
+    cell = noise_cell()
+    before, _ = cell.compare(tmp_path)
+    after, _ = cell.change("it", -1, states=-cell.blocks[-2].states).compare(tmp_path)
     differs = before["value"].ne(after["value"]) & ~(before["value"].isna() & after["value"].isna())
-    assert set(before[differs].groupby(["level", "draw"]).groups) == {(group.level, group.draw)}
+    assert set(before[differs].level) == {"8"}
+    assert set(before[differs & (before.match != "other-draw")].draw) == {2}
 
 
 def test_the_order_of_row_groups_does_not_matter(tmp_path):
-    anchor, arms = noise_dump()
-    keys = ["level", "draw", "layer", "pair", "measure"]
-    one = compare(tmp_path, anchor, arms).sort_values(keys, ignore_index=True)
-    other = compare(tmp_path, anchor, arms[::-1]).sort_values(keys, ignore_index=True)
+    cell = noise_cell()
+    one, _ = cell.compare(tmp_path)
+    cell.blocks.reverse()
+    other, _ = cell.compare(tmp_path)
     assert one.equals(other)
 
 
-def test_only_the_measures_asked_for_and_always_the_answers_and_the_noise(tmp_path):
-    frame = compare(tmp_path, *noise_dump(), measures=["movement"])
-    assert set(frame.measure) == {"movement", "noise", "accuracy", "open_accuracy", "agreement", "moved"}
+def test_only_what_is_asked_for_and_always_the_noise(tmp_path):
+    asked = SETTINGS.model_copy(update={"measures": ["movement", "update_cosine"], "contrasts": ["own", "other-draw"]})
+    frame, products = noise_cell().compare(tmp_path, asked)
+    assert set(frame.measure) == {"movement", "update_cosine", "noise", "moved"}
+    assert set(frame.match.dropna()) == {"own", "other-draw"}
+    assert len(products)
 
 
-def test_two_runs_give_equal_bytes(tmp_path):
-    compare(tmp_path / "one", *noise_dump())
-    compare(tmp_path / "two", *noise_dump())
-    one, two = ((tmp_path / run / "similarity.parquet").read_bytes() for run in ("one", "two"))
-    assert one == two
+@pytest.mark.parametrize("threads", [1, 3])
+def test_two_runs_give_equal_bytes(tmp_path, threads):
+    noise_cell().compare(tmp_path / "one")
+    noise_cell().compare(tmp_path / "two", threads=threads)
+    for name in ("similarity.parquet", "products.parquet"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_it_says_what_it_was_made_by(tmp_path):
-    compare(tmp_path, *noise_dump())
-    made = read_origin(tmp_path / "similarity.parquet")
-    assert made["settings"]["measures"] == MEASURES
-    assert made["lineage"]["tune_lora"]["code"] == ["code-of-tune_lora"]
-    assert made["lineage"]["dump_hidden_states"]["versions"] == {"numpy": ["2.0"]}
+def test_draws_that_came_to_the_same_set_count_once(tmp_path, capsys):
+    """Else they would be a sample of two, and each other's other draw."""
+    cell = noise_cell(levels=("1",), draws=3)
+    alone, _ = cell.compare(tmp_path)
+    sets = cell.sets["1"]
+    again = [replace(one, serves=[*one.serves, one.serves[0]._replace(draw=3 + i)]) for i, one in enumerate(sets)]
+    frame, _ = replace(cell, sets={"1": again}).compare(tmp_path)
+    assert frame.equals(alone)
+    assert "level 1: draws 0, 3 came to the same set, and count once" in capsys.readouterr().err
 
 
-IT = ("it", "8", 1)
-
-
+@pytest.mark.parametrize("arm", ["icl", "it"])
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"demo_set": "other"}, "demo_set differs at level 8, draw 1"),
-        ({"demonstration_tokens": "other"}, "demonstration_tokens differs at level 8, draw 1"),
-        ({"token_id": 6}, r"row 0 of it, level 8, draw 1 has token_id 6 where .*anchor.parquet has 5 \(query q0\)"),
-        ({"queries": [f"q{i}" for i in (1, 0, 2, 3, 4, 5, 6)]}, "row 0 of it, level 8, draw 1 has query 'q1'"),
+        ({"tokens": "other"}, "demonstration_tokens of set"),
+        ({"token_id": 6}, r"row 0 of {arm}, set \w+ has token_id 6 where .*anchor.parquet has 5 \(query q0\)"),
+        ({"queries": [f"q{i}" for i in (1, 0, 2, 3, 4, 5, 6)]}, r"row 0 of {arm}, set \w+ has query 'q1'"),
         ({"labels": [0] * 7}, "has label 0 where"),
-        ({"prompt": "other"}, "row 0 of it, level 8, draw 1 has prompt_tokens 'other-nothing-q0' where"),
     ],
 )
-def test_arms_that_do_not_belong_together_are_refused(tmp_path, changes, says):
-    anchor, arms = noise_dump()
-    adapters = tuning_rows(arms)
-    with pytest.raises(ArtifactError, match=says) as refusal:
-        compare(tmp_path, anchor, changed(arms, IT, **changes), adapters=adapters)
-    assert "states.parquet" in str(refusal.value)
+def test_arms_that_do_not_belong_together_are_refused(tmp_path, arm, changes, says):
+    with pytest.raises(ArtifactError, match=says.format(arm=arm)) as refusal:
+        noise_cell().change(arm, 4, **changes).compare(tmp_path)
+    assert f"{arm}.parquet" in str(refusal.value)
     assert "again" in str(refusal.value)
     assert not (tmp_path / "similarity.parquet").exists()
 
 
-@pytest.mark.parametrize("name", ["demo_set", "demonstration_tokens"])
-def test_an_adapter_tuned_on_other_demonstrations_is_refused(tmp_path, name):
-    anchor, arms = noise_dump()
-    adapters = tuning_rows(arms)
-    adapters[2][name] = "other"
-    with pytest.raises(ArtifactError, match=f"{name} differs at level 1, draw 2.*tuning.parquet says other"):
-        compare(tmp_path, anchor, arms, adapters=adapters)
+@pytest.mark.parametrize("arm", ["it", "anchor-alone"])
+def test_an_arm_that_shows_nothing_has_the_anchors_prompts(tmp_path, arm):
+    with pytest.raises(ArtifactError, match=rf"row 0 of {arm}.* has prompt_tokens 'other-nothing-q0' where"):
+        noise_cell().change(arm, prompt="other").compare(tmp_path)
 
 
-def test_arms_that_are_equal_to_each_other_but_not_to_the_adapter_are_refused(tmp_path):
-    anchor, arms = noise_dump()
-    adapters = tuning_rows(arms)
-    both = changed(changed(arms, IT, demo_set="other"), ("icl", "8", 1), demo_set="other")
-    with pytest.raises(ArtifactError, match="demo_set differs at level 8, draw 1"):
-        compare(tmp_path, anchor, both, adapters=adapters)
-
-
-def test_another_number_of_queries_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    short = synthetic.block("it", "8", 1, queries=synthetic.QUERIES - 1)
-    arms = [short if (b.condition, b.level, b.draw) == IT else b for b in arms]
-    with pytest.raises(ArtifactError, match=r"has 6 queries \(it, level 8, draw 1\) and .* has 7"):
-        compare(tmp_path, anchor, arms)
-
-
-@pytest.mark.parametrize(("lost", "named"), [("icl", "icl"), ("it", "it")])
-def test_a_missing_condition_is_refused(tmp_path, lost, named):
-    anchor, arms = noise_dump()
-    fewer = [b for b in arms if (b.condition, b.level, b.draw) != (lost, "8", 1)]
-    with pytest.raises(ArtifactError, match=f"level 8, draw 1 lacks {named};"):
-        compare(tmp_path, anchor, fewer, adapters=tuning_rows(arms))
+def test_an_adapter_tuned_on_other_demonstrations_is_refused(tmp_path):
+    cell = noise_cell()
+    cell.adapters[2]["demonstration_tokens"] = "other"
+    with pytest.raises(ArtifactError, match=r"of the adapter \(tuned\) other; delete"):
+        cell.compare(tmp_path)
 
 
 def test_a_missing_adapter_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    with pytest.raises(ArtifactError, match="level 1, draw 0 lacks tuning;"):
-        compare(tmp_path, anchor, arms, adapters=tuning_rows(arms)[1:])
+    cell = noise_cell()
+    cell.adapters.pop(0)
+    with pytest.raises(ArtifactError, match=r"it.parquet: no adapter \(tuned\) of set"):
+        cell.compare(tmp_path)
 
 
-def test_a_level_that_was_tuned_and_not_dumped_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    with pytest.raises(ArtifactError, match="level 8, draw 0 lacks icl, it;"):
-        compare(tmp_path, anchor, [b for b in arms if b.level == "1"], adapters=tuning_rows(arms))
+@pytest.mark.parametrize("arm", ["icl", "it"])
+def test_a_missing_set_is_refused(tmp_path, arm):
+    cell = noise_cell()
+    lost = cell.sets["1"][0].set.id
+    cell.blocks.remove(next(block for block in cell.blocks if block.arm == arm))
+    with pytest.raises(ArtifactError, match=rf"{arm}.parquet lacks set {lost}; delete it"):
+        cell.compare(tmp_path)
+
+
+def test_states_without_the_anchor_are_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="level 1: no states of arm anchor"):
+        noise_cell(arms=("icl", "it")).compare(tmp_path)
+
+
+def test_another_number_of_queries_is_refused(tmp_path):
+    short = noise_cell(queries=synthetic.QUERIES - 1)
+    cell = noise_cell()
+    cell.blocks[-2] = replace(short.blocks[-2], arm="it")
+    with pytest.raises(ArtifactError, match=r"has 6 queries \(it, set \w+\) and should have the 7 of .*anchor.parquet"):
+        cell.compare(tmp_path)
+
+
+def test_another_number_of_layers_is_refused(tmp_path):
+    cell, other = noise_cell(), noise_cell(layers=3)
+    cell.blocks[-1] = other.blocks[-1]
+    with pytest.raises(ArtifactError, match=r"anchor-alone.parquet has 4 layers and .* has 3"):
+        cell.compare(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("number", "says"), [(np.nan, "holds NaN or Inf"), (np.inf, "holds NaN or Inf"), (0.0, "is all zeros")]
 )
-def test_a_state_that_is_none_is_refused_with_its_query(tmp_path, number, says):
-    anchor, arms = noise_dump()
-    states = arms[-1].states.copy()
-    states[1, 3] = number
-    with pytest.raises(ArtifactError, match=f"query q3 at layer 1 {says} .it, level 8, draw 2"):
-        compare(tmp_path, anchor, [*arms[:-1], arms[-1].with_(states=states)])
-
-
-def test_a_bad_anchor_state_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    anchor.states[2, 0, 0] = np.nan
-    with pytest.raises(ArtifactError, match=r"anchor.parquet: the state of query q0 at layer 2 .*\(anchor"):
-        compare(tmp_path, anchor, arms)
+@pytest.mark.parametrize("arm", ["it", "anchor"])
+def test_a_state_that_is_none_is_refused_with_its_query(tmp_path, arm, number, says):
+    cell = noise_cell()
+    states = next(block for block in cell.blocks if block.arm == arm).states.copy()
+    states[3, 1] = number
+    with pytest.raises(ArtifactError, match=f"{arm}.parquet: the state of query q3 at layer 1 {says}"):
+        cell.change(arm, states=states).compare(tmp_path)
 
 
 def test_label_log_probabilities_that_are_nan_are_refused(tmp_path):
-    anchor, arms = noise_dump()
-    scores = arms[0].label_log_probs.copy()
+    cell = noise_cell()
+    scores = cell.blocks[1].label_log_probs.copy()
     scores[2, 1] = np.nan
     with pytest.raises(ArtifactError, match="log-probability of query q2 is NaN"):
-        compare(tmp_path, anchor, [arms[0].with_(label_log_probs=scores), *arms[1:]])
+        cell.change("icl", label_log_probs=scores).compare(tmp_path)
 
 
-def test_a_group_that_stands_twice_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    with pytest.raises(ArtifactError, match=r"row group 1[0-9] holds it, level 8, draw 2"):
-        compare(tmp_path, anchor, [*arms, arms[-1]], adapters=tuning_rows(arms))
+def test_a_set_that_stands_twice_is_refused(tmp_path):
+    cell = noise_cell()
+    cell.blocks.append(next(block for block in cell.blocks if block.arm == "it"))
+    with pytest.raises(ArtifactError, match=r"it.parquet: row group 6 holds it, set"):
+        cell.compare(tmp_path)
 
 
-def test_another_number_of_layers_is_refused(tmp_path):
-    anchor, _ = noise_dump()
-    other, arms = noise_dump(layers=3)
-    with pytest.raises(ArtifactError, match=r"has 4 layers and .* has 3"):
-        compare(tmp_path, anchor, arms, repeats=[synthetic.alone(other)])
-
-
-def test_an_anchor_dump_that_holds_another_condition_is_refused(tmp_path):
-    _, arms = noise_dump()
-    with pytest.raises(ArtifactError, match=r"anchor.parquet must hold the anchor and nothing else"):
-        compare(tmp_path, arms[0], arms)
-
-
-def test_a_dump_without_the_anchor_alone_or_with_that_of_other_prompts_is_refused(tmp_path):
-    anchor, arms = noise_dump()
-    with pytest.raises(ArtifactError, match=r"states.parquet lacks the anchor with each query alone; delete it"):
-        compare(tmp_path, anchor, arms, repeats=[])
-    other = synthetic.alone(anchor).with_(prompt="other")
-    with pytest.raises(ArtifactError, match="row 0 of anchor_alone has prompt_tokens 'other-nothing-q0' where"):
-        compare(tmp_path, anchor, arms, repeats=[other])
-    with pytest.raises(ArtifactError, match=r"anchor.parquet: row 0 of anchor_float32 has prompt_tokens"):
-        compare(tmp_path, anchor, arms, in_float32=[other.with_(condition="anchor_float32")])
-
-
-@pytest.mark.parametrize("name", ["anchor", "states", "tuning"])
+@pytest.mark.parametrize("name", ["sets-8", "anchor", "icl", "tuned/tuning"])
 def test_a_missing_or_damaged_input_is_named(tmp_path, name):
-    compare(tmp_path, *noise_dump())
-    paths = {n: tmp_path / f"{n}.parquet" for n in ("anchor", "states", "tuning")}
-    rest = {"model": "m", "dataset": "d", "factor": "shots", "measures": MEASURES, "similarity": tmp_path / "x"}
-    paths[name].write_bytes(paths[name].read_bytes()[:-20])
+    levels = noise_cell().write(tmp_path)
+    rest = {"settings": SETTINGS, "threads": 1, "similarity": tmp_path / "x", "products": tmp_path / "y"}
+    path = tmp_path / f"{name}.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArtifactError, match=f"{name}.parquet cannot be read"):
-        compare_hidden_states(**paths, **rest)
-    paths[name].unlink()
+        compare_hidden_states(levels, **rest)
+    path.unlink()
     with pytest.raises(ArtifactError, match=f"{name}.parquet is missing"):
-        compare_hidden_states(**paths, **rest)
+        compare_hidden_states(levels, **rest)
+
+
+def test_it_says_what_it_was_made_by(tmp_path):
+    noise_cell().compare(tmp_path)
+    made = read_origin(tmp_path / "similarity.parquet")
+    assert made["settings"] == SETTINGS.model_dump()
 
 
 def test_it_is_a_command_that_loads_no_model_library(tmp_path):
-    compare(tmp_path, *noise_dump())
+    noise_cell().compare(tmp_path)
     expected = (tmp_path / "similarity.parquet").read_bytes()
     (tmp_path / "similarity.parquet").unlink()
-    flags = [f"--{n}={tmp_path / n}.parquet" for n in ("anchor", "states", "tuning", "similarity")]
-    flags += ["--model=m", "--dataset=d", "--factor=shots", f"--measures=[{','.join(MEASURES)}]"]
+    levels = {name: files.model_dump(mode="json") for name, files in noise_cell().write(tmp_path).items()}
+    flags = [f"--levels={json.dumps(levels)}", f"--settings={SETTINGS.model_dump_json()}", "--threads=1"]
+    flags += [f"--{name}={tmp_path / name}.parquet" for name in ("similarity", "products")]
     code = (
         "import runpy, sys; runpy.run_module('workflow_scripts.compare_hidden_states', run_name='__main__');"
         "sys.exit(bool({'torch', 'transformers', 'matplotlib'} & set(sys.modules)))"

@@ -1,67 +1,46 @@
 """The stages of one small cell, one after the other, on a tiny model in two precisions."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from tests import reference
-from tests.stage.test_lora import TUNING
-from tests.stage.test_models import TRAINING
-from workflow_scripts.compare_hidden_states import compare_hidden_states
-from workflow_scripts.dump_hidden_states import dump_hidden_states
-from workflow_scripts.lib import models
-from workflow_scripts.lib.datasets import template_of
-from workflow_scripts.lib.dumps import ALONE, ANCHOR, FLOAT32, Group, open_dump
-from workflow_scripts.lib.examples import read_examples
-from workflow_scripts.lib.prompts import Prompts
-from workflow_scripts.lib.sources import LocalModel, WorldDataset
-from workflow_scripts.prepare_dataset import prepare_dataset
-from workflow_scripts.prepare_model import prepare_model
-from workflow_scripts.sample_demonstrations import sample_demonstrations
-from workflow_scripts.tune_lora import tune_lora
+from tests.cell import ARMS, DRAWS, QUERIES, WORLD, Made, make
+from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED, arm_named, named
+from workflow_scripts.lib.artifacts.provenance import ids_digest
+from workflow_scripts.lib.artifacts.states import COLUMNS, open_states
+from workflow_scripts.lib.data.datasets import template_of
+from workflow_scripts.lib.data.examples import read_examples
+from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import read_sets
+from workflow_scripts.lib.data.shown import reordered
+from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.models import load as models
+from workflow_scripts.lib.models.sources import LocalModel
 
 pytestmark = pytest.mark.stage
-DATA = WorldDataset(source="world", task="topic")
-QUERIES, DRAWS = 12, 2
+LEVEL = "reference"
+REPEATS = ("anchor-alone", "anchor-float32")
 
 
-def made_cell(folder, tiny_folder, dtype):
-    """Every artifact of a cell with one level, two draws."""
-    at = SimpleNamespace(**{name: folder / name for name in ("examples", "model", "draws", "adapters", "similarity")})
-    at.anchor, at.states = folder / "anchor.parquet", folder / "states.parquet"
-    prepare_dataset(dataset="topic", source=DATA, pool=20, queries=QUERIES, seed=0, examples=at.examples)
-    prepare_model(source=LocalModel(source="local", path=tiny_folder, dtype=dtype), **TRAINING, model=at.model)
-    reference = {"shots": 2, "labels": "gold"}
-    draws = {"factor": "shots", "levels": [2], "reference": reference, "draws": DRAWS, "balanced": True, "seed": 0}
-    sample_demonstrations(at.examples, dataset="topic", **draws, demonstrations=at.draws)
-    template = template_of(DATA)
-    tune_lora(at.draws, at.examples, at.model, template=template, **vars(TUNING), seed=0, adapters=at.adapters)
-    asked = {"template": template, "tokens_per_batch": "auto"}
-    dump_hidden_states(at.examples, at.model, **asked, states=at.anchor)
-    cell = {"demonstrations": at.draws, "adapters": at.adapters}
-    dump_hidden_states(at.examples, at.model, **asked, states=at.states, **cell)
-    names = {"model": "m", "dataset": "topic", "factor": "shots"}
-    tuning = at.adapters / "tuning.parquet"
-    compare_hidden_states(at.anchor, at.states, tuning, **names, measures=["movement"], similarity=at.similarity)
-    return at
+def cell(folder, tiny_folder, dtype):
+    return make(Made(folder), LocalModel(source="local", path=tiny_folder, dtype=dtype), repeats=REPEATS)
 
 
 @pytest.fixture(scope="module")
 def float32(tmp_path_factory, tiny_folder):
-    return made_cell(tmp_path_factory.mktemp("float32"), tiny_folder, "float32")
+    return cell(tmp_path_factory.mktemp("float32"), tiny_folder, "float32")
 
 
 @pytest.fixture(scope="module")
 def bfloat16(tmp_path_factory, tiny_folder):
-    return made_cell(tmp_path_factory.mktemp("bfloat16"), tiny_folder, "bfloat16")
+    return cell(tmp_path_factory.mktemp("bfloat16"), tiny_folder, "bfloat16")
 
 
-def states(path, group):
-    with open_dump(path) as dump:
-        return np.stack([dump.states(group, layer) for layer in range(dump.layers)])
+def states(made, arm, set_id=None):
+    with open_states(made.states(LEVEL, arm)) as file:
+        return np.stack([file.states(set_id, layer) for layer in range(file.layers)])
 
 
 def relative(one, other):
@@ -69,55 +48,114 @@ def relative(one, other):
     return (np.linalg.norm(one - other, axis=-1) / np.linalg.norm(other, axis=-1)).mean(axis=1)
 
 
-def noise(cell, pair):
-    rows = pq.read_table(cell.similarity).to_pandas()
-    return rows[(rows.measure == "noise") & (rows.pair == pair) & (rows.layer == rows.layer.max())]["value"].mean()
+def prompts_of(made):
+    data = read_examples(made.examples)
+    return data, Prompts(models.load_model(made.weights).tokenizer, data.template, data.words)
 
 
-def test_a_cell_holds_the_anchor_alone_and_both_arms_of_every_draw(float32):
-    with open_dump(float32.states) as dump:
-        arms = [Group(arm, "2", draw) for draw in range(DRAWS) for arm in ("icl", "it")]
-        assert list(dump.row_groups) == [ALONE, *arms]
-    with open_dump(float32.anchor) as dump:
-        assert list(dump.row_groups) == [ANCHOR]
-    assert pq.read_table(float32.states).num_rows == QUERIES * (2 * DRAWS + 1)
+def test_an_arm_has_a_row_group_for_every_set_it_is_given(float32):
+    sets = [each.set.id for each in read_sets(float32.sets(LEVEL))]
+    assert len(sets) == DRAWS
+    for arm in named([*ARMS, *REPEATS]):
+        with open_states(float32.states(LEVEL, arm)) as file:
+            assert (file.arm, list(file.sets)) == (arm.name, sets if arm.given else [None])
+        assert pq.read_table(float32.states(LEVEL, arm)).num_rows == QUERIES * (DRAWS if arm.given else 1)
+
+
+def test_rows_say_what_was_asked_and_what_is_right(float32):
+    data, prompts = prompts_of(float32)
+    (first, *_) = read_sets(float32.sets(LEVEL))
+    prefix = prompts.prefix(first.set.demonstrations)
+    with open_states(float32.states(LEVEL, ICL)) as file:
+        rows = file.columns(first.set.id, [*COLUMNS]).to_pylist()
+    assert len({one.label for one in data.queries}) > 1
+    for query, row in zip(data.queries, rows, strict=True):
+        ids = prompts.query(query.fields)
+        assert row["query"] == query.id
+        assert data.words[row["label"]] == query.label
+        assert row["label_token_id"] == prompts.labels[query.label][0]
+        assert row["prompt_tokens"] == ids_digest(prefix + ids)
+        assert row["demonstration_tokens"] == ids_digest(prefix)
+        assert row["token_id"] == ids[-1]
+        assert row["token"] == prompts.tokenizer.decode([ids[-1]])
+        written = [i for i, label in enumerate(prompts.labels.values()) if label == [row["top_token_id"]]]
+        assert [row["open_label"]] == (written or [-1])
+
+
+def asked_by_transformers(made, arm, each):
+    """An arm's states as transformers itself gives them, [layer, query, d_model]."""
+    data, prompts = prompts_of(made)
+    model = models.load_model(made.weights).model
+    shown = {"as_drawn": each.demonstrations, "reordered": reordered(each), None: ()}[arm.shows]
+    asked = [prompts.prefix(shown) + prompts.query(one.fields) for one in data.queries]
+    read = lambda: torch.stack([reference.alone(model, ids)[0] for ids in asked], dim=1).numpy()  # noqa: E731
+    if not arm.weights:
+        return read()
+    with with_adapter(model, made.adapters(LEVEL, arm.weights) / each.id):
+        return read()
+
+
+@pytest.mark.parametrize("arm", [one for one in named(ARMS) if one.given], ids=lambda arm: arm.name)
+def test_an_arm_is_what_its_prompt_shows_on_what_its_weights_are(float32, arm):
+    for each in read_sets(float32.sets(LEVEL)):
+        apart = relative(states(float32, arm, each.set.id), asked_by_transformers(float32, arm, each.set))
+        assert (apart < 1e-5).all()
+
+
+def test_no_two_arms_are_the_same(float32):
+    (first, *_) = read_sets(float32.sets(LEVEL))
+    every = [states(float32, arm, first.set.id if arm.given else None)[-1] for arm in named(ARMS)]
+    for i, one in enumerate(every):
+        assert all(relative(one[None], other[None]) > 1e-4 for other in every[:i])
+
+
+def test_the_labels_unembedding_comes_with_the_states(float32):
+    _, prompts = prompts_of(float32)
+    weight = models.load_model(float32.weights).model.lm_head.weight.detach().numpy()
+    for arm in (ANCHOR, IT):
+        with open_states(float32.states(LEVEL, arm)) as file:
+            assert np.array_equal(file.label_unembedding(), weight[[ids[0] for ids in prompts.labels.values()]])
 
 
 def test_in_float32_the_noise_is_rounding(float32):
-    apart = relative(states(float32.states, ALONE), states(float32.anchor, ANCHOR))
-    assert (apart < 1e-5).all()
-    assert noise(float32, "anchor-icl") < 1e-4
+    assert (relative(states(float32, REPEATS[0]), states(float32, ANCHOR)) < 1e-5).all()
 
 
 def test_lower_precision_is_measured_against_the_same_weights_in_float32(bfloat16):
-    model = models.load_model(bfloat16.model).model
+    model = models.load_model(bfloat16.weights).model
     assert model.dtype == torch.bfloat16
     exact = anchor_by_transformers(bfloat16, model.float())
-    assert (relative(states(bfloat16.anchor, FLOAT32), exact) < 1e-5).all()
-    apart = relative(states(bfloat16.anchor, ANCHOR), states(bfloat16.anchor, FLOAT32))
+    assert (relative(states(bfloat16, "anchor-float32"), exact) < 1e-5).all()
+    apart = relative(states(bfloat16, ANCHOR), states(bfloat16, "anchor-float32"))
     assert apart[0] == 0  # embeddings are looked up
     assert (apart[1:] > 1e-4).all()
 
 
-def anchor_by_transformers(cell, model):
-    """The anchor's states as transformers itself gives them, [layer, query, d_model]."""
-    data, tokenizer = read_examples(cell.examples), models.load_model(cell.model).tokenizer
-    prompts = Prompts(tokenizer, template_of(DATA), data.words)
+def anchor_by_transformers(made, model):
+    data, prompts = prompts_of(made)
+    assert data.template == template_of(WORLD)
     asked = [prompts.prefix() + prompts.query(one.fields) for one in data.queries]
     return torch.stack([reference.alone(model, ids)[0] for ids in asked], dim=1).numpy()
 
 
-def test_noise_tells_bfloat16_from_float32(float32, bfloat16):
-    for pair in ("anchor-icl", "anchor-it", "icl-it"):
-        assert noise(bfloat16, pair) > 100 * noise(float32, pair)
+def test_adapters_of_other_seeds_start_elsewhere(float32):
+    weights = dict.fromkeys(arm.weights for arm in named(ARMS) if arm.weights)
+    tables = [pq.read_table(float32.adapters(LEVEL, one) / "tuning.parquet").to_pylist() for one in weights]
+    assert [row["weights"] for rows in tables for row in rows] == [one.name for one in weights for _ in range(DRAWS)]
+    tuned, reseeded, *imitations = [[row["seed"] for row in rows] for rows in tables]
+    assert len({*tuned, *reseeded}) == 2 * DRAWS
+    assert all(seeds == tuned for seeds in imitations)
+    assert next(iter(weights)) == TUNED == arm_named("both").weights
 
 
 def test_what_gpus_do_not_hold_in_float32_runs_on_the_cpu(bfloat16, monkeypatch, capsys):
-    loaded = models.load_model(bfloat16.model).model
+    loaded = models.load_model(bfloat16.weights).model
     monkeypatch.setattr(type(loaded), "float", out_of_memory(type(loaded).float))
-    exact = models.in_float32(loaded, bfloat16.model)
+    asked, load = [], models.load_model
+    monkeypatch.setattr(models, "load_model", lambda *args, **named: asked.append(named) or load(*args, **named))
+    exact = models.in_float32(loaded, bfloat16.weights)
     assert exact.dtype == torch.float32
-    assert exact.device.type == "cpu"
+    assert asked == [{"device": "cpu"}]
     assert "the GPUs do not hold the model in float32" in capsys.readouterr().err
 
 

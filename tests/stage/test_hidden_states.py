@@ -4,11 +4,11 @@ import transformers
 
 from tests import reference
 from tests.stage.test_lora import TUNING, saved
-from workflow_scripts.lib import hidden_states
-from workflow_scripts.lib.adapters import with_adapter
-from workflow_scripts.lib.hidden_states import PromptError, Reader, StateError, check_states
-from workflow_scripts.lib.models import random_model
-from workflow_scripts.lib.token_batches import batches
+from workflow_scripts.lib.forward import reader as hidden_states
+from workflow_scripts.lib.forward.reader import PromptError, Reader, StateError, check_states
+from workflow_scripts.lib.forward.token_batches import batches
+from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.models.weights import random_model
 
 pytestmark = pytest.mark.stage
 LENGTHS = (3, 17, 5, 9, 31, 4, 4, 12)
@@ -74,6 +74,8 @@ def assert_equal_to_each_prompt_alone(model, prefix, queries, read):
         for j, label in enumerate(LABELS):
             expected = reference.label_log_prob(model, prefix + ids, label)
             assert read.label_log_probs[i, j].item() == pytest.approx(expected, rel=1e-5, abs=1e-4)
+        spelled = [j for j, label in enumerate(LABELS) if reference.written(model, prefix + ids, len(label)) == label]
+        assert [read.open_label[i].item()] == (spelled or [-1])
 
 
 @pytest.fixture(scope="module", params=SHARING)
@@ -134,6 +136,15 @@ def test_layer_0_is_the_embedding_and_the_last_is_normed(tiny_model):
         logits = tiny_model.get_output_embeddings()(read.states[:, -1])
     assert torch.equal(logits.argmax(-1), read.top_token)
     assert read.states.shape == (len(LENGTHS), tiny_model.config.num_hidden_layers + 1, 32)
+
+
+def test_the_open_label_is_the_one_that_the_model_writes(sharing_model):
+    prefix, *queries = random_ids(23, *LENGTHS)
+    written = [reference.written(sharing_model, prefix + ids, 3) for ids in queries]
+    first = written[0]
+    labels = [[*first[:2], (first[2] + 1) % 300], first]  # the other one begins as what is written does
+    read = Reader(sharing_model, labels, tokens_per_batch=100).read(prefix, queries)
+    assert read.open_label.tolist() == [1 if one == first else 0 if one == labels[0] else -1 for one in written]
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -7,16 +7,26 @@ from peft import PeftModel, get_peft_model, get_peft_model_state_dict
 from transformers import OPTConfig
 
 from tests import reference
-from workflow_scripts.lib.adapters import AdapterError, with_adapter
-from workflow_scripts.lib.lora import TunedAdapter, Tuning, TuningError, adapter_config, fresh_weights, save_adapter
-from workflow_scripts.lib.models import random_model
-from workflow_scripts.lib.prompts import TuningExample
-from workflow_scripts.lib.stacked_lora import Stack
-from workflow_scripts.lib.tuning import Case, batched, tune
+from workflow_scripts.lib.data.prompts import Completion
+from workflow_scripts.lib.lora.apply import AdapterError, with_adapter
+from workflow_scripts.lib.lora.config import (
+    TunedAdapter,
+    TuningError,
+    adapter_config,
+    fresh_weights,
+    lora_config,
+    save_adapter,
+)
+from workflow_scripts.lib.lora.lessons import Teacher
+from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.lora.stack import Stack
+from workflow_scripts.lib.lora.targets import all_linear, feed_forward
+from workflow_scripts.lib.lora.train import Case, batched, tune
+from workflow_scripts.lib.models.weights import random_model
 
 pytestmark = pytest.mark.stage
-EXAMPLES = [TuningExample([1, 20, 30, 40], [50]), TuningExample([1, 21, 31, 41, 51, 61], [70, 71])]
-TUNING = Tuning(
+EXAMPLES = [Completion([1, 20, 30, 40], [50]), Completion([1, 21, 31, 41, 51, 61], [70, 71])]
+TUNING = TuneLora(
     r=4,
     alpha=8,
     target_modules="all-linear",
@@ -26,6 +36,12 @@ TUNING = Tuning(
     tokens_per_batch=64,
     adapters_at_once=8,
 )
+
+
+def varied(**changes):
+    return TUNING.model_copy(update=changes)
+
+
 PROMPT = torch.tensor([[1, 20, 30, 40]])
 
 
@@ -38,7 +54,7 @@ def random_cases(counts=(1, 2, 3, 8)):
     """Different numbers of examples, of different lengths, with labels of one or two tokens."""
     draw = torch.Generator().manual_seed(0)
     ids = lambda low, high: torch.randint(5, 300, (int(torch.randint(low, high, (), generator=draw)),), generator=draw)  # noqa: E731
-    examples = lambda count: [TuningExample(ids(3, 30).tolist(), ids(1, 3).tolist()) for _ in range(count)]  # noqa: E731
+    examples = lambda count: [Completion(ids(3, 30).tolist(), ids(1, 3).tolist()) for _ in range(count)]  # noqa: E731
     return [Case(f"level {count}, draw 0", examples(count), seed) for seed, count in enumerate(counts)]
 
 
@@ -59,9 +75,9 @@ def double_model(tiny_model):
 
 
 @pytest.mark.parametrize("limit", [1e-2, 1e9], ids=["clipped", "not clipped"])
-@pytest.mark.parametrize("targets", ["attention", "all-linear"])
+@pytest.mark.parametrize("targets", ["attention", "feed-forward", "all-linear"])
 def test_adapters_side_by_side_equal_peft_and_a_plain_loop_in_float64(double_model, targets, limit):
-    tuning = replace(TUNING, target_modules=targets, max_grad_norm=limit)
+    tuning = varied(target_modules=targets, max_grad_norm=limit)
     cases = random_cases()
     for case, adapter in zip(cases, tune(double_model, cases, tuning), strict=True):
         weights, losses = reference.tuned(double_model, case.examples, tuning, case.seed)
@@ -83,17 +99,68 @@ def test_adapters_side_by_side_equal_peft_and_a_plain_loop_in_float32(tiny_model
 def test_memory_bounds_change_no_adapter(double_model):
     cases = random_cases()
     one, other = (
-        list(tune(double_model, cases, replace(TUNING, tokens_per_batch=tokens, adapters_at_once=adapters)))
+        list(tune(double_model, cases, varied(tokens_per_batch=tokens, adapters_at_once=adapters)))
         for tokens, adapters in ((10_000, 8), (1, 3))
     )
     for a, b in zip(one, other, strict=True):
         assert all((a.weights[name] - b.weights[name]).abs().max() < 1e-10 for name in a.weights)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_lessons_are_what_transformers_has_at_the_end_of_the_teachers_prompt(tiny_model, shared):
+    teacher = Teacher(tiny_model, tokens_per_batch=8)
+    teacher.ways = replace(teacher.ways, sharing=shared and teacher.ways.sharing)
+    shown, start, queries = [1, 5, 6, 7], [1], [[20, 30], [21, 31, 41, 51, 61], [22]]
+    lessons = teacher.lessons(shown, start, queries)
+    for query, lesson in zip(queries, lessons, strict=True):
+        assert lesson.prompt == start + query
+        with torch.inference_mode():
+            made = tiny_model(torch.tensor([shown + query]), output_hidden_states=True)
+        expected = torch.stack([layer[0, -1] for layer in made.hidden_states[1:]])
+        assert torch.allclose(lesson.states, expected, atol=1e-5)
+        assert torch.allclose(lesson.log_probs, made.logits[0, -1].log_softmax(-1), atol=1e-5)
+
+
+def test_imitating_side_by_side_equals_peft_and_a_plain_loop_in_float64(double_model):
+    teacher = Teacher(double_model, tokens_per_batch=1000)
+    queries = [[20, 30], [21, 31, 41, 51, 61], [22], [23, 33]]
+    cases = [Case(f"draw {i}", teacher.lessons([1, 5 + i, 6], [1], queries[i:]), i) for i in range(3)]
+    for case, adapter in zip(cases, tune(double_model, cases, TUNING), strict=True):
+        weights, losses = reference.imitating(double_model, case.examples, TUNING, case.seed)
+        assert weights.keys() == adapter.weights.keys()
+        assert all((adapter.weights[name] - w).abs().max() < 1e-8 for name, w in weights.items())
+        assert adapter.losses == pytest.approx(losses, abs=1e-8)
+        assert adapter.losses[-1] < adapter.losses[0]
+
+
+def test_who_imitates_itself_has_nothing_to_learn(double_model):
+    (lesson,) = Teacher(double_model, tokens_per_batch=1000).lessons([1], [1], [[20, 30]])
+    (adapter,) = tune(double_model, [Case("draw 0", [lesson], 0)], TUNING)
+    assert abs(adapter.losses[0]) < 1e-6
+
+
+def test_an_adapter_on_the_way_is_that_of_a_shorter_run(double_model):
+    cases = random_cases()
+    kept = list(tune(double_model, cases, TUNING, kept_steps=[1, 4]))
+    assert all([*adapter.on_the_way] == [1, 4] for adapter in kept)
+    for step in (1, 4):
+        for one, other in zip(kept, tune(double_model, cases, varied(steps=step)), strict=True):
+            then = one.on_the_way[step]
+            assert then.losses == pytest.approx(other.losses, abs=1e-12)
+            assert all((then.weights[name] - w).abs().max() < 1e-12 for name, w in other.weights.items())
+
+
+def test_feed_forward_modules_are_those_outside_of_attention(tiny_model):
+    names = feed_forward(tiny_model)
+    assert names
+    assert all(".mlp." in name for name in names)
+    assert {name for name in all_linear(tiny_model) if ".mlp." in name} == set(names)
+
+
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`", "ignore:fan_in_fan_out is set to True")
 def test_named_modules_down_to_the_lm_head_can_be_tuned(double_model):
     head = "lm_head"
-    tuning = replace(TUNING, target_modules=[head, "c_attn" if hasattr(double_model, "transformer") else "o_proj"])
+    tuning = varied(target_modules=[head, "c_attn" if hasattr(double_model, "transformer") else "o_proj"])
     (case,) = random_cases((3,))
     (adapter,) = tune(double_model, [case], tuning)
     weights, _ = reference.tuned(double_model, case.examples, tuning, case.seed)
@@ -107,7 +174,7 @@ def test_batches_that_a_model_flattens_keep_their_adapters():
         vocab_size=300, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4, word_embed_proj_dim=32
     )
     model = random_model(config, seed=0).double().eval()
-    tuning, cases = replace(TUNING, target_modules=["fc1", "fc2"]), random_cases((2, 3))
+    tuning, cases = varied(target_modules=["fc1", "fc2"]), random_cases((2, 3))
     for case, adapter in zip(cases, tune(model, cases, tuning), strict=True):
         weights, _ = reference.tuned(model, case.examples, tuning, case.seed)
         assert all((adapter.weights[name] - w).abs().max() < 1e-10 for name, w in weights.items())
@@ -118,7 +185,7 @@ def test_adapters_start_as_peft_starts_them(tiny_model, dtype):
     seeds, model = [3, 0, 2**31], tiny_model.to(dtype)
     for seed, fresh in zip(seeds, fresh_weights(model, TUNING, seeds), strict=True):
         torch.manual_seed(seed)
-        wrapped = get_peft_model(model, TUNING.lora_config())
+        wrapped = get_peft_model(model, lora_config(model, TUNING))
         expected = get_peft_model_state_dict(wrapped)
         assert list(fresh) == list(expected)
         assert all(torch.equal(fresh[name], expected[name]) for name in fresh)
@@ -132,7 +199,7 @@ def test_only_label_tokens_are_supervised(tiny_model):
     assert batch.ids[batch.rows, batch.columns].tolist() == [40, 61, 70]
     assert batch.weights.sum().item() == pytest.approx(1)
     with pytest.raises(TuningError, match="level a, draw 3: no token is supervised"):
-        list(tune(tiny_model, [Case("level a, draw 3", [TuningExample([1, 2], [])], 0)], TUNING))
+        list(tune(tiny_model, [Case("level a, draw 3", [Completion([1, 2], [])], 0)], TUNING))
 
 
 def test_rows_of_about_the_same_length_share_a_batch(tiny_model):
@@ -165,7 +232,7 @@ def test_equal_seeds_give_equal_adapters(tiny_model):
 
 @pytest.mark.parametrize("targets", ["attention", "all-linear"])
 def test_adapters_give_what_peft_gives_and_leave_no_trace(tiny_model, tmp_path, targets):
-    tuning = replace(TUNING, target_modules=targets)
+    tuning = varied(target_modules=targets)
     folders = [saved(tiny_model, tmp_path / str(seed), tuning, seed) for seed in (0, 1)]
     before, seen = logits(tiny_model), []
     for folder in folders:
@@ -222,10 +289,10 @@ def test_too_little_memory_says_what_to_lower(tiny_model, monkeypatch):
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
 def test_what_cannot_be_tuned_says_why(tiny_model):
     with pytest.raises(TuningError, match=r"tune_lora.target_modules.*nowhere"):
-        tuned(tiny_model, replace(TUNING, target_modules=["nowhere"]))
+        tuned(tiny_model, varied(target_modules=["nowhere"]))
     with pytest.raises(TuningError, match=r"target_modules.*only linear modules"):
-        tuned(tiny_model, replace(TUNING, target_modules=["wte", "embed_tokens"]))
+        tuned(tiny_model, varied(target_modules=["wte", "embed_tokens"]))
     with pytest.raises(
         TuningError, match=r"level a, draw 0: the loss is nan at step \d; lower tune_lora.learning_rate"
     ):
-        tuned(tiny_model, replace(TUNING, learning_rate=1e30, max_grad_norm=1e30))
+        tuned(tiny_model, varied(learning_rate=1e30, max_grad_norm=1e30))

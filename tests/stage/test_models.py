@@ -3,24 +3,25 @@ import shutil
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from workflow_scripts.lib import models
-from workflow_scripts.lib.hub import HubError, commit_of, snapshot
-from workflow_scripts.lib.model_sources import pin_local
-from workflow_scripts.lib.models import REFERENCE, ModelError, load_model
-from workflow_scripts.lib.sources import HubModel, LocalModel
+from workflow_scripts.lib.models import load as models
+from workflow_scripts.lib.models.files import ModelError
+from workflow_scripts.lib.models.hub import HubError, commit_of, snapshot
+from workflow_scripts.lib.models.load import REFERENCE, load_model
+from workflow_scripts.lib.models.pin import check_hub, pin_local
+from workflow_scripts.lib.models.sources import HubModel, LocalModel, PrepareModel
 from workflow_scripts.prepare_model import prepare_model
 
 pytestmark = pytest.mark.stage
-TRAINING = {"steps": 1, "tokens_per_step": 64, "learning_rate": 1e-3, "gate_queries": 2}
+TRAINING = PrepareModel(steps=1, tokens_per_step=64, learning_rate=1e-3, gate_queries=2)
 
 
 def prepared(folder, source):
-    prepare_model(source=source, **TRAINING, model=folder)
+    prepare_model(source=source, settings=TRAINING, model=folder)
     return load_model(folder)
 
 
@@ -143,10 +144,12 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(tiny_folder, monkeypatch, tmp_path):
-    """A hub on loopback that holds the tiny model, with an empty cache; gives the server."""
+    """A hub on loopback that holds the tiny model, with an empty cache; gives the server, with its `folder`."""
     from huggingface_hub import constants
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, Path(tiny_folder)))
+    folder = shutil.copytree(tiny_folder, tmp_path / "repository")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, folder))
+    server.folder = folder
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     for module in ("constants", "hf_api", "file_download", "_snapshot_download"):
@@ -164,10 +167,43 @@ def hub(tiny_folder, monkeypatch, tmp_path):
 def test_a_hub_model_is_pinned_to_its_commit_and_found_again_without_network(hub, tmp_path):
     source = HubModel(source="hub", id="org/tiny", revision="main")
     assert commit_of("org/tiny", "main") == Hub.COMMIT
-    prepare_model(source=source, **TRAINING, model=tmp_path / "m")
+    prepare_model(source=source, settings=TRAINING, model=tmp_path / "m")
     assert Hub.COMMIT in (tmp_path / "m" / REFERENCE).read_text()
     hub.shutdown()
     assert load_model(tmp_path / "m").model.config.num_hidden_layers == 3
+
+
+def test_pickles_of_a_hub_model_are_not_fetched_beside_safetensors(hub, tmp_path):
+    (hub.folder / "pytorch_model.bin").write_bytes(b"x")
+    source = HubModel(source="hub", id="org/tiny", revision="main", allow_pickle=True)
+    check_hub(source)
+    prepare_model(source=source, settings=TRAINING, model=tmp_path / "m")
+    hub.shutdown()
+    load_model(tmp_path / "m")  # without network
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+
+
+def test_pickles_of_a_hub_model_are_fetched_where_they_are_allowed(hub, tmp_path):
+    torch.save(load_file(hub.folder / "model.safetensors"), hub.folder / "pytorch_model.bin")
+    (hub.folder / "model.safetensors").unlink()
+    source = HubModel(source="hub", id="org/tiny", revision="main")
+    with pytest.raises(ModelError, match=r"only in pickles \(pytorch_model.bin\).*allow_pickle: true"):
+        check_hub(source)
+    allowed = source.model_copy(update={"allow_pickle": True})
+    check_hub(allowed)
+    prepare_model(source=allowed, settings=TRAINING, model=tmp_path / "m")
+    hub.shutdown()
+    load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("model.safetensors", "has no weights in transformers' format"), ("adapter_config.json", "has an adapter beside")],
+)
+def test_a_hub_model_that_cannot_be_loaded_is_refused_before_its_weights_are_fetched(hub, file, message):
+    (hub.folder / file).unlink() if (hub.folder / file).exists() else (hub.folder / file).write_text("{}")
+    with pytest.raises(ModelError, match=message):
+        check_hub(HubModel(source="hub", id="org/tiny", revision="main"))
 
 
 @pytest.mark.parametrize(

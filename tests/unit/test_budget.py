@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from workflow_scripts.lib.budget import FIRST, MOST, ON_CPU, Budget
+from workflow_scripts.lib.forward.budget import FIRST, MOST, ON_CPU, Budget
 
 
 class Sized:

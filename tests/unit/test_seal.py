@@ -1,66 +1,294 @@
+import json
 import os
+import time
+from pathlib import Path
 
-from rules import seal
+import pytest
+
+from freshness import cached, contents, folders, libraries, seal
+from freshness.contents import md5
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(path, text=""):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def job(**changes):
+    """A job that makes made/x and a folder made/y from data.csv and the artifact in/a."""
+    made = {"states": "made/x", "adapters": "made/y"}
+    given = {"input": [{"outputs": {"examples": "in/a"}, "output": "examples", "recipe": seal.name(RECIPE)}]}
+    files = {"data.csv": md5(Path("data.csv")), "code.py": md5(Path("code.py"))}
+    recipe = {"code": {"code.py": "syntax"}, "libraries": {}, "params": {"r": 8}, "inputs": {"input": ["recipe"]}}
+    return {
+        "outputs": made, "recipe": recipe, "accepted": {}, "files": files, "inputs": given, "cache": "cache",
+        "installed": {"torch": libraries.here("torch")},
+    } | changes  # fmt: skip
+
+
+RECIPE = {"code": {}, "libraries": {}, "params": {}, "inputs": {}}
+
+
+@pytest.fixture
+def ready(here):
+    """All that the job reads."""
+    put("data.csv", "a")
+    put("code.py", "x = 1")
+    put("in/a", "artifact")
+    seal.seal(
+        {
+            "outputs": {"examples": "in/a"},
+            "recipe": RECIPE,
+            "accepted": {},
+            "files": {},
+            "inputs": {},
+            "cache": "cache",
+            "installed": {},
+        },
+        Path("none.json"),
+    )
+    return here
+
+
+def make():
+    put("made/x", "content")
+    put("made/y/one", "1")
+
+
+# Contents
 
 
 def test_files_from_elsewhere_are_read_and_nothing_is_written_beside_them(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
-    (tmp_path / "there").mkdir()
-    data = tmp_path / "there" / "data.csv"
-    data.write_text("a")
+    data = Path(put(tmp_path / "there/data.csv", "a"))
     monkeypatch.chdir(tmp_path / "here")
     for path in (str(data), "../there/data.csv"):
-        assert seal.contents([path]) == {path: seal.md5(data)}
+        assert contents.contents([path]) == {path: md5(data)}
     assert [path.name for path in data.parent.iterdir()] == ["data.csv"]
 
 
-def test_bytes_are_read_again_only_when_the_file_changed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "x"
-    path.write_text("a")
-    before = seal.contents(["x"])
-    read = []
-    monkeypatch.setattr(seal, "md5", lambda path: read.append(path) or "new")
-    assert seal.contents(["x"]) == before
-    assert not read
+def test_bytes_are_read_again_only_when_the_file_changed(here, monkeypatch):
+    put("x", "a")
+    before = contents.contents(["x"])
+    monkeypatch.setattr(contents, "md5", lambda path: pytest.fail("read again"))
+    assert contents.contents(["x"]) == before
+
+
+def test_bytes_that_changed_under_the_same_time_are_seen_and_dated_so_that_dvc_sees_them_too(here):
+    path = Path(put("x", "a"))
+    contents.contents(["x"])
     keep = path.stat()
     path.write_text("b")
-    os.utime(path, ns=(keep.st_atime_ns, keep.st_mtime_ns))  # the same size and time: its change time tells
-    assert seal.contents(["x"]) == {"x": "new"}
+    os.utime(path, ns=(keep.st_atime_ns, keep.st_mtime_ns))
+    assert contents.contents(["x"]) == {"x": md5(path)}
+    assert path.stat().st_mtime_ns != keep.st_mtime_ns
 
 
-def test_what_is_no_longer_of_the_study_is_removed_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    kept = ["made/a/x.parquet", "made/folder"]
-    for name in (
-        "a/x.parquet",
-        "b/y.parquet",
-        "folder/inside/z",
-        "folder/.snakemake_timestamp",
-        "old/.snakemake_timestamp",
+def test_a_name_of_any_length_is_noted(here):
+    path = put("ä" * 100 + ".csv", "a")
+    assert contents.contents([path]) == {path: md5(Path(path))}
+
+
+# Begin and seal
+
+
+def test_what_is_sealed_names_no_model_and_no_data_set(ready):
+    seal.begin(job(), Path("job.json"))
+    make()
+    seal.seal(job(), Path("job.json"))
+    sealed = json.loads(Path("made/x.recipe").read_text())
+    assert set(sealed["bytes"]) == {"states", "adapters/one"}
+    assert sealed["made_from"] == {"input": [seal.part(json.loads(Path("in/a.recipe").read_text()), "examples")]}
+    assert seal.intact(job()["outputs"])
+    put("made/y/one", "2")
+    assert seal.intact(job()["outputs"]) is None
+    assert seal.altered(job()["outputs"], sealed) == ["made/y/one"]
+
+
+def test_a_library_that_is_upgraded_meanwhile_stops_a_job(ready, monkeypatch):
+    planned = job()
+    seal.begin(planned, Path("job.json"))
+    make()
+    monkeypatch.setattr(libraries, "here", lambda library: "2.99")
+    with pytest.raises(seal.ChangedError, match="another release of torch"):
+        seal.seal(planned, Path("job.json"))
+    with pytest.raises(seal.ChangedError, match="torch is not what it was"):
+        seal.begin(planned, Path("job.json"))
+
+
+def test_what_else_lies_in_a_folder_does_not_count(ready):
+    seal.begin(job(), Path("job.json"))
+    make()
+    seal.seal(job(), Path("job.json"))
+    put("made/y/notes.txt", "mine")
+    assert seal.intact(job()["outputs"])
+
+
+@pytest.mark.parametrize("path", ["data.csv", "code.py", "in/a"])
+def test_a_job_does_not_begin_on_what_was_not_planned(ready, path):
+    planned = job()
+    put(path, "edited")
+    with pytest.raises(seal.ChangedError, match=path):
+        seal.begin(planned, Path("job.json"))
+
+
+def test_a_job_does_not_begin_on_an_artifact_of_another_recipe(ready):
+    planned = job()
+    planned["inputs"]["input"][0]["recipe"] = "another"
+    with pytest.raises(seal.ChangedError, match="in/a"):
+        seal.begin(planned, Path("job.json"))
+
+
+def test_comments_of_a_module_may_change(ready):
+    from workflow_scripts.lib.artifacts.provenance import syntax_digest
+
+    planned = job()
+    planned["recipe"]["code"]["code.py"] = syntax_digest(Path("code.py"))
+    put("code.py", "x = 1  # why")
+    seal.begin(planned, Path("job.json"))
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+@pytest.mark.parametrize("path", ["data.csv", "code.py", "in/a"])
+def test_nothing_is_sealed_that_was_made_while_its_inputs_were_edited(ready, path, put_back):
+    planned, before = job(), Path(path).read_text()
+    seal.begin(planned, Path("job.json"))
+    make()
+    time.sleep(0.01)
+    put(path, "edited")
+    if put_back:
+        put(path, before)
+    with pytest.raises(seal.ChangedError, match=f"{path} was written to"):
+        seal.seal(planned, Path("job.json"))
+    assert not Path("made/x.recipe").exists()
+
+
+def test_a_new_link_to_an_artifact_is_no_edit(ready):
+    seal.begin(job(), Path("job.json"))
+    make()
+    os.link("in/a", "elsewhere")
+    seal.seal(job(), Path("job.json"))
+
+
+def test_an_output_that_was_not_made_is_not_sealed(ready):
+    seal.begin(job(), Path("job.json"))
+    put("made/x")
+    with pytest.raises(seal.ChangedError, match="made/y was not made"):
+        seal.seal(job(), Path("job.json"))
+
+
+# Brought back
+
+
+def cache(path):
+    target = cached.object_path(Path("cache"), md5(Path(path)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(Path(path).read_bytes())
+    return target
+
+
+def test_what_comes_back_is_whole_and_verified_or_does_not_come(ready):
+    seal.begin(job(), Path("job.json"))
+    make()
+    seal.seal(job(), Path("job.json"))
+    name = seal.name(job()["recipe"])
+    assert not list(cached.recalled(Path("cache"), name)), "its bytes are not in the cache"
+    spoilt = cache("made/x")
+    cache("made/y/one")
+    (sealed,) = cached.recalled(Path("cache"), name)
+    other = {"states": "new/x", "adapters": "new/y"}  # under another name
+    paths = {key: seal.path_of(key, other) for key in sealed["bytes"]}
+    spoilt.write_text("spoilt")
+    assert not cached.bring_back(Path("cache"), sealed, paths, other.values())
+    assert not Path("new/x").exists()
+    assert not spoilt.exists(), "or DVC would take it for what its name says"
+    cache("made/x")
+    put("new/y/old", "of another recipe")
+    assert cached.bring_back(Path("cache"), sealed, paths, other.values())
+    assert Path("new/x").read_text() == "content"
+    assert [path.name for path in Path("new/y").iterdir()] == ["one"]
+
+
+def test_forgetting_takes_what_was_made_from_it_too(here):
+    empty = {"bytes": {}, "made_from": {}}
+    for name, inputs in (("a", {}), ("b", {"x": ["a"]}), ("c", {"y": ["z", "b"]}), ("other", {"x": ["z"]})):
+        cached.remember(Path("cache"), name, {"inputs": inputs, **empty})
+    assert cached.forget(Path("cache"), {"a"}) == {"a", "b", "c"}
+    assert [path.name.split("-")[0] for path in Path("cache/recipes").glob("*/*.json")] == ["other"]
+
+
+def test_an_entry_of_another_form_or_name_brings_nothing_back(here):
+    sealed = {**RECIPE, "bytes": {}, "made_from": {}}
+    name = seal.name(RECIPE)
+    cached.remember(Path("cache"), name, sealed)
+    assert list(cached.recalled(Path("cache"), name)) == [sealed]
+    cached.remember(Path("cache"), name, {**sealed, "params": {"other": 1}})
+    assert not list(cached.recalled(Path("cache"), name))
+    put(f"cache/recipes/{name[:2]}/{name}-1.json", '{"x": 1}')
+    assert not list(cached.recalled(Path("cache"), name))
+
+
+def test_a_cache_that_cannot_be_written_stops_no_job(here):
+    put("cache", "a file")
+    cached.remember(Path("cache"), "abc", {"made_from": {}})
+
+
+# Folders
+
+
+def sealed_at(path, outputs):
+    put(seal.recipe_path(path), json.dumps({**RECIPE, "bytes": outputs, "made_from": {}}))
+
+
+def test_ours_and_others_files_are_told_apart(here):
+    for path in (
+        "made/a/x",
+        "made/b/y",
+        "made/f/in/z",
+        "made/f/.snakemake_timestamp",
+        "made/a/.x.77.tmp",
+        "made/.f.7.tmp/in",
     ):
-        (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "made" / name).write_text("")
-    seal.tidy("made", kept)
-    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    assert left == ["made/a/x.parquet", "made/folder/.snakemake_timestamp", "made/folder/inside/z"]
+        put(path)
+    for path in ("made/notes.txt", "made/f/mine.csv", "made/b/mine", "made/.mine.1.tmp"):
+        put(path, "mine")
+    sealed_at("made/a/x", {"states": "1"})
+    sealed_at("made/b/y", {"states": "1"})
+    sealed_at("made/f", {"adapters/in/z": "1"})
+    jobs = [{"states": "made/a/x"}, {"adapters": "made/f"}]
+    found = folders.sort_out("made", jobs)
+    assert set(map(str, found.orphans)) == {"made/b/y", "made/b/y.recipe", "made/a/.x.77.tmp", "made/.f.7.tmp/in"}
+    assert set(map(str, found.foreign)) == {"made/notes.txt", "made/f/mine.csv", "made/b/mine", "made/.mine.1.tmp"}
+    put("aside/made/notes.txt", "older")
+    folders.move_aside(found.foreign)
+    assert Path("aside/made/notes.txt").read_text() == "older"
+    assert Path("aside/made/notes.txt.1").read_text() == "mine"
+    folders.tidy("made", jobs)
+    left = {path.relative_to(here).as_posix() for path in Path(here, "made").rglob("*") if path.is_file()}
+    assert left == {"made/a/x", "made/a/x.recipe", "made/f/in/z", "made/f/.snakemake_timestamp", "made/f.recipe"}
+    assert not Path("made/b").exists()
 
 
-def test_a_restore_is_whole_and_verified_or_does_not_happen(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cache = tmp_path / "cache/files/md5"
-    monkeypatch.setattr(seal.subprocess, "run", lambda *a, **k: type("Done", (), {"stdout": str(tmp_path / "cache")}))
-    recipe = {"output": "made/x", "code": {}, "params": {}, "inputs": {}}
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made/x").write_text("content")
-    seal.seal(recipe, ["made/x"])
-    digest = seal.md5(tmp_path / "made/x")
-    (cache / digest[:2]).mkdir(parents=True)
-    (cache / digest[:2] / digest[2:]).write_text("content, spoilt")
-    (tmp_path / "made/x").unlink()
-    assert not seal.restore(recipe, ["made/x"])
-    assert not (tmp_path / "made/x").exists()
-    (cache / digest[:2] / digest[2:]).write_text("content")
-    assert seal.restore(recipe, ["made/x"])
-    assert (tmp_path / "made/x").read_text() == "content"
-    assert not seal.restore({**recipe, "params": {"other": 1}}, ["made/x"])
+def test_a_folder_that_was_not_sealed_is_all_ours(here):
+    put("made/f/half")
+    assert folders.sort_out("made", [{"adapters": "made/f"}]) == ([], [])
+
+
+def test_artifacts_of_the_future_are_dated_now(here):
+    put("made/x")
+    put("made/f/.snakemake_timestamp")
+    late = time.time() + 1e6
+    for path in ("made/x", "made/f", "made/f/.snakemake_timestamp"):
+        os.utime(path, (late, late))
+    folders.date_back(["made/x", "made/f", "made/none"])
+    assert all(
+        Path(path).stat().st_mtime <= time.time() for path in ("made/x", "made/f", "made/f/.snakemake_timestamp")
+    )

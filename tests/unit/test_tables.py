@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from workflow_scripts.lib.tables import ArtifactError, read_origin, read_table, whole, write_table
+from workflow_scripts.lib.artifacts.tables import ArtifactError, read_origin, read_table, whole, write_table
 
 TABLE = pa.table({"a": [1, 2, 3]})
 

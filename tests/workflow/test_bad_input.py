@@ -56,7 +56,7 @@ def test_a_prompt_longer_than_the_context(clone, tiny_folder):
     )
     output = clone.run("snakemake --cores 1", check=False)
     clone.run("git checkout -q params.yaml")
-    assert "models.short with datasets.work-arbitrary: the longest prompt (shots 60" in output
+    assert "models.short with datasets.work-arbitrary: the longest prompt (shots-60" in output
     assert "the context holds 512" in output
 
 

@@ -11,15 +11,15 @@ import pytest
 
 from benchmarks.study import differences
 from tests.workflow.conftest import ROOT
-from workflow_scripts.lib.settings import read_study
+from workflow_scripts.lib.study.settings import read_study
 
 pytestmark = pytest.mark.workflow
 FAST = ["--d-model", "64", "--layers", "2", "--vocabulary", "500", "--rounds", "1"]
 
 
-def printed(name, *flags):
+def printed(name, *flags, fast=FAST):
     """What a benchmark prints; it fails the test if it fails."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *FAST, *flags]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *fast, *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -48,10 +48,16 @@ def test_every_file_of_states_gives_back_what_was_written():
     assert len(rows(output)) == 5
 
 
+def test_a_comparison_gives_the_same_whatever_the_threads():
+    output = printed("compare", "--draws", "3", "--queries", "20", "--layers", "2", "--d-model", "64", fast=[])
+    assert "1 different results of 2" in output
+    assert rows(output) == ["1", "2"]
+
+
 def test_the_study_for_a_look_is_one_that_can_run():
     assert read_study(ROOT / "benchmarks/look.yaml").models.keys() == {"random"}
 
 
 def test_numbers_that_one_side_lacks_are_not_the_same():
-    apart = differences({"a": {"b": 1.0, "c": None}, "d": "x"}, {"a": {"b": 1.5}, "d": "x"})
+    apart = differences({"a": {"b": 1.0}, "d": "x", "more": 1.0}, {"a": {"b": 1.5, "c": 2.0}, "d": "x"})
     assert apart == {"/a/b": 0.5, "/a/c": float("inf"), "/d": 0.0}

@@ -1,84 +1,22 @@
 """Snakemake and DVC agree about every artifact: the promises of docs/design.md, each on a clone with a tiny study."""
 
-import contextlib
 import fcntl
 import json
 import os
 import random
 import re
-import shutil
-import signal
-import subprocess
-import time
 
 import pytest
 
-from tests.workflow.conftest import Clone, clone_into
+from tests.workflow.conftest import STUDY, colleague, flip, kill_after
 
 pytestmark = pytest.mark.workflow
-TEMPLATE = {"query": "text : {text}\nlabel :"}
-STUDY = {
-    "models": {
-        "one": {"source": "pocket", "untrained": True},
-        "two": {"source": "pocket", "untrained": True, "seed": 2},
-    },
-    "datasets": {
-        "words": {
-            "source": "local",
-            "pool": "words.csv",
-            "queries": "queries.csv",
-            "format": "csv",
-            "labels": {"positive": "positive", "negative": "negative"},
-            "template": TEMPLATE,
-        }
-    },
-    "factors": {"shots": [1, 2], "labels": ["gold", "flipped"]},
-    "reference": {"shots": 2, "labels": "gold"},
-    "draws": 2,
-    "queries": 8,
-}
-CELLS = {"sample_demonstrations": 2, "tune_lora": 4, "dump_hidden_states": 4, "compare_hidden_states": 4}
+# Of two models and three settings: the reference and two levels. Arms that are given sets have states at each of them.
+CELLS = {"sample_demonstrations": 3, "tune_lora": 6, "dump_hidden_states": 12, "compare_hidden_states": 6}
+CELLS |= {"patch_hidden_states": 2}  # at the reference
+ALL_STATES = {"dump_hidden_states": 16}  # with the anchor and its repeat, once a model
 SUMMARY = {"aggregate_similarity": 1, "render_report": 1}
-ANCHORS = "artifacts/dump_hidden_states/one/words/anchor.parquet"
-
-
-def write_words(folder):
-    from workflow_scripts.lib.world.texts import examples
-
-    rows = [f"{text},{label}\n" for text, label in examples("sentiment", 40, seed=0)]
-    (folder / "words.csv").write_text("text,label\n" + "".join(rows[:30]))
-    (folder / "queries.csv").write_text("text,label\n" + "".join(rows[30:]))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Two versions of the study, tagged and pushed: `one`, and `two` with another number of tuning steps."""
-    top = tmp_path_factory.mktemp("promises")
-    (top / "made").mkdir()
-    made = clone_into(top / "made")
-    write_words(made.folder)
-    made.params(**STUDY, tune_lora__steps=2)
-    made.run("git init -q . && git add -A && git commit -qm start && snakemake --cores 2")
-    made.run(
-        f"dvc remote add -q -d shared {top}/remote && git add -A && git commit -qm one && git tag one && dvc push -q"
-    )
-    made.params(tune_lora__steps=3)
-    assert "tuning.steps was 2, is 3" in made.run("snakemake -n")
-    made.run("dvc repro -q && git add -A && git commit -qm two && git tag two && dvc push -q")
-    return made
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """The made study at version `two`, a copy for one test to spoil."""
-    shutil.copytree(made.folder, tmp_path / "copy", symlinks=True)
-    return Clone(tmp_path / "copy")
-
-
-def colleague(made, folder, version="two"):
-    """A git clone without artifacts."""
-    made.run(f"git clone -q . {folder} && cd {folder} && git checkout -q {version}")
-    return Clone(folder)
+ANCHORS = "artifacts/dump_hidden_states/one/words/reference/anchor.parquet"
 
 
 # 1 A fresh clone: either engine makes everything
@@ -99,33 +37,72 @@ def test_either_engine_makes_the_same(made, tmp_path):
 @pytest.mark.parametrize(
     ("change", "jobs", "reason"),
     [
-        ({"tune_lora__r": 4}, {**CELLS, **SUMMARY, "sample_demonstrations": 0}, "tuning.r was 8, is 4"),
+        (
+            {"tune_lora__r": 4},
+            {**CELLS, **SUMMARY, "sample_demonstrations": 0, "dump_hidden_states": 6},
+            "settings.r was 8, is 4",
+        ),
         (
             {"models": {**STUDY["models"], "two": {**STUDY["models"]["two"], "seed": 3}}},
-            {"prepare_model": 1, "dump_anchor": 1, "tune_lora": 2, "dump_hidden_states": 2, "compare_hidden_states": 2}
-            | SUMMARY,
+            {"prepare_model": 1, "tune_lora": 3, "dump_hidden_states": 8, "compare_hidden_states": 3, **SUMMARY}
+            | {"patch_hidden_states": 1},
             "source.seed was 2, is 3",
         ),
         ({"draws": 3}, {**CELLS, **SUMMARY}, "draws was 2, is 3"),
         (
             {"factors": {"shots": [1, 2, 4], "labels": ["gold", "flipped"]}},
-            {"sample_demonstrations": 1, "tune_lora": 2, "dump_hidden_states": 2, "compare_hidden_states": 2} | SUMMARY,
-            "levels was [1, 2], is [1, 2, 4]",
+            {"sample_demonstrations": 1, "tune_lora": 2, "dump_hidden_states": 4, "compare_hidden_states": 2} | SUMMARY,
+            "Missing output files: artifacts/sample_demonstrations/words/shots-4.parquet",
+        ),
+        (
+            {"arms": ["anchor", "icl", "it", "both"]},
+            {"dump_hidden_states": 2, "compare_hidden_states": 2, **SUMMARY},
+            "Missing output files: artifacts/dump_hidden_states/one/words/reference/both.parquet",
+        ),
+        (
+            {"arms": ["anchor", "icl", "it", "it-reseeded"]},
+            {"tune_lora": 2, "dump_hidden_states": 2, "compare_hidden_states": 2, **SUMMARY},
+            "Missing output files: artifacts/tune_lora/one/words/reference/reseeded",
         ),
         (
             {"datasets": {"words": {**STUDY["datasets"]["words"], "template": {"query": "x : {text}\ny :"}}}},
-            {**CELLS, **SUMMARY, "prepare_dataset": 1, "dump_anchor": 2},
+            {**CELLS, **SUMMARY, **ALL_STATES, "prepare_dataset": 1},
             "source.template.query was",
         ),
         (
             {"datasets": {**STUDY["datasets"], "more": {"source": "world", "task": "topic"}}},
-            {**CELLS, **SUMMARY, "prepare_dataset": 1, "dump_anchor": 2},
+            {**CELLS, **SUMMARY, **ALL_STATES, "prepare_dataset": 1},
             "Missing output files: artifacts/prepare_dataset/more.parquet",
         ),
         ({"render_report__title": "Other"}, {"render_report": 1}, "title was"),
-        ({"compare_hidden_states__measures": ["cosine"]}, {"compare_hidden_states": 4, **SUMMARY}, "measures was"),
+        ({"compare_hidden_states__measures": ["cosine"]}, {"compare_hidden_states": 6, **SUMMARY}, "measures was"),
+        ({"patch_hidden_states__layers": [1, 4]}, {"patch_hidden_states": 2, **SUMMARY}, "settings.layers was all"),
+        (
+            {"patch_hidden_states__factors": ["reference", "labels"]},
+            {"patch_hidden_states": 2, **SUMMARY},
+            "Missing output files: artifacts/patch_hidden_states/one/words/labels/similarity.parquet",
+        ),
+        (
+            {"compare_hidden_states__contrasts": ["own", "other-draw", "other-query-other-label"]},
+            {"compare_hidden_states": 6, **SUMMARY},
+            "contrasts was",
+        ),
     ],
-    ids=["tuning", "model", "draw", "level", "template", "dataset", "title", "measures"],
+    ids=[
+        "tuning",
+        "model",
+        "draw",
+        "level",
+        "arm",
+        "ceiling",
+        "template",
+        "dataset",
+        "title",
+        "measures",
+        "patched layers",
+        "patched factors",
+        "contrasts",
+    ],
 )
 def test_a_setting_reruns_what_it_touches(made, change, jobs, reason):
     made.params(**change)
@@ -142,16 +119,16 @@ def test_a_setting_reruns_what_it_touches(made, change, jobs, reason):
     ("module", "edit", "jobs"),
     [
         (
-            "lib/hidden_states.py",
+            "lib/forward/reader.py",
             lambda text: text + "\nX = 1\n",
-            {"dump_anchor": 2, "dump_hidden_states": 4, "compare_hidden_states": 4, **SUMMARY},
+            {**ALL_STATES, "compare_hidden_states": 6, "patch_hidden_states": 2, **SUMMARY},
         ),
         (
-            "lib/adapters.py",
+            "lib/lora/apply.py",
             lambda text: text + "\nX = 1\n",
-            {**CELLS, **SUMMARY, "sample_demonstrations": 0, "dump_anchor": 2},
+            {**CELLS, **SUMMARY, **ALL_STATES, "sample_demonstrations": 0},
         ),
-        ("lib/adapters.py", lambda text: "# why\n" + text.replace("\n\n\n", "\n\n\n\n"), {}),
+        ("lib/lora/apply.py", lambda text: "# why\n" + text.replace("\n\n\n", "\n\n\n\n"), {}),
         ("tune_lora.py", lambda text: text.replace('"""Tune one', '"""Train one'), {}),
     ],
     ids=["one stage imports it", "two stages import it", "comment and layout", "docstring"],
@@ -167,18 +144,18 @@ def test_code_reruns_what_imports_it(made, module, edit, jobs):
 
 
 def test_how_a_process_is_started_makes_nothing_stale(made):
-    path = made.folder / "rules/tune_lora.smk"
-    path.write_text(path.read_text().replace("python rules/warm.py", "python -m"))
+    path = made.folder / "freshness/recipes.py"
+    path.write_text(path.read_text().replace("python startup/warm.py {params.ready} ", "python -m "))
     try:
         assert made.run("git diff --stat")
         assert made.planned() == {}
     finally:
-        made.run("git checkout -q rules")
+        made.run("git checkout -q freshness")
     made.quiet()
 
 
 def test_an_edit_that_changes_nothing_costs_seconds_in_either_engine(copy):
-    path = copy.folder / "workflow_scripts/lib/lora.py"
+    path = copy.folder / "workflow_scripts/lib/lora/config.py"
     path.write_text("# a comment\n" + path.read_text())
     assert "Finished jobid: 0 (Rule: all_tune_lora)" in (output := copy.run("dvc repro"))
     assert "Rule: tune_lora)" not in output
@@ -221,9 +198,9 @@ def test_every_setting_that_a_rule_reads_is_declared_to_dvc(made):
         output, status = made.run("snakemake -n --quiet host"), json.loads(made.run("dvc status --json 2>/dev/null"))
         made.run("git checkout -q params.yaml")
         blocks = re.split(r"\n(?:local)?rule ", output)[1:]
-        own = re.compile(r"input: .*\.snakemake/changed/(?!inputs )")  # stale by what its rule reads itself
+        own = re.compile(r"input: .*\.snakemake/changed/(?!artifacts )")  # stale by what its rule reads itself
         stale = {block.split(":")[0] for block in blocks if own.search(block)}
-        stages = {"dump_hidden_states" if rule == "dump_anchor" else rule for rule in stale} - {"version_artifacts"}
+        stages = stale - {"version_artifacts"}
         assert stages, f"{key} changed nothing"
         assert stages <= set(status), f"{key}: {stages} are stale, and DVC sees {set(status)}"
 
@@ -253,7 +230,7 @@ def test_a_pull_is_enough(made, tmp_path, link):
 def test_a_pull_file_by_file(made, tmp_path):
     other = colleague(made, tmp_path / "c")
     names = made.run("git ls-files >/dev/null; find artifacts -type f ! -name .snakemake_timestamp").split()
-    for name in sorted(names, key=hash)[:6]:
+    for name in random.Random(0).sample(sorted(names), 6):
         other.run(f"dvc pull -q {name}")
     other.run("dvc pull -q")
     other.quiet()
@@ -262,8 +239,11 @@ def test_a_pull_file_by_file(made, tmp_path):
 @pytest.mark.parametrize(
     ("pulled", "made_here"),
     [
-        ("prepare_dataset prepare_model sample_demonstrations tune_lora", {"dump_anchor": 2, "dump_hidden_states": 4}),
-        ("dump_hidden_states compare_hidden_states aggregate_similarity render_report", {"prepare_dataset": 1}),
+        ("prepare_dataset prepare_model sample_demonstrations tune_lora", ALL_STATES),
+        (
+            "dump_hidden_states compare_hidden_states patch_hidden_states aggregate_similarity render_report",
+            {"prepare_dataset": 1},
+        ),
     ],
     ids=["the first", "the last"],
 )
@@ -306,18 +286,12 @@ def test_changed_back_comes_from_the_cache(copy, cache):
         copy.run(f"dvc cache dir --local {cache} && mv .dvc/cache {cache}")
     copy.params(tune_lora__steps=2)
     output = copy.run("snakemake --cores 2")
-    assert output.count("from DVC's cache") == 4 + 4 + 4 + 2
+    assert output.count("from DVC's cache") == 6 + 6 + 6 + 2  # adapters, the states through them, cells, the rest
     copy.quiet()
     copy.run("git diff --exit-code one -- dvc.lock")
 
 
 # 9 What was altered is found before it is used
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def older(path):
@@ -352,7 +326,7 @@ def test_a_corrupt_cache_is_not_restored_from(copy):
         "chmod -R u+w .dvc/cache && for f in $(find .dvc/cache/files/md5 -type f -size +3k); do echo x >> $f; done"
     )
     flip(copy.folder / ANCHORS)
-    output = copy.run("snakemake --cores 2 --until dump_anchor")
+    output = copy.run("snakemake --cores 2 --until dump_hidden_states")
     assert f"{ANCHORS}: from DVC's cache" not in output
     assert copy.planned() == {}
 
@@ -399,7 +373,7 @@ def test_what_dvc_leaves_half_written_is_made_anew(copy):
 
 def test_an_artifact_is_explained(made):
     assert f"{ANCHORS}: fresh" in (told := made.run(f"make explain TARGET={ANCHORS}"))
-    assert "workflow_scripts/lib/hidden_states.py" in told
+    assert "workflow_scripts/lib/forward/reader.py" in told
     assert "artifacts/prepare_model/one: fresh" in told
     made.params(dump_hidden_states__tokens_per_batch=77)
     told = made.run(f"make explain TARGET={ANCHORS}")
@@ -419,23 +393,10 @@ def test_a_killed_run_goes_on_where_it_was(made, tmp_path, engine):
     for _ in range(KILLS):
         kill_after(other, engine, moments.uniform(2, 40))
         if (other.folder / "artifacts/render_report/report.html.recipe").exists():
-            other.run("rm -rf artifacts .dvc/cache .dvc/tmp/recipes")
+            other.run("rm -rf artifacts .dvc/cache")
     finished = {path: path.stat().st_mtime_ns for path in (other.folder / "artifacts").rglob("*.recipe")}
     other.run(engine)
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     other.quiet()
     assert other.run("git status --short") == ""
     made.run(f"diff -r --exclude .snakemake_timestamp artifacts {other.folder}/artifacts")
-
-
-def kill_after(clone, command, seconds):
-    """Start a command and kill its whole process group, as a power cut would."""
-    with subprocess.Popen(
-        f"exec {command}", shell=True, cwd=clone.folder, env=clone.environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    time.sleep(1)  # until the system has buried the rest of the group

@@ -2,21 +2,31 @@
 
 import ast
 import inspect
+import json
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake.api import ResourceSettings, SnakemakeApi
+from snakemake.utils import format as format_command
 
-from workflow_scripts.lib.provenance import modules_of
+from freshness import libraries
+from freshness.reads import Rules
+from workflow_scripts.aggregate_similarity import named_cells
+from workflow_scripts.lib.artifacts.provenance import module_path, modules_of
+from workflow_scripts.lib.study.settings import Study
 
 ROOT = Path(__file__).parents[2]
 STAGES = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())[1:-1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-PURE = ("similarity", "statistics", "prompts")
+PURE = ("results.statistics", "results.permutation")
 NEED_NO_MODEL = (
     "prepare_dataset",
     "sample_demonstrations",
@@ -35,31 +45,125 @@ def test_the_same_stages_in_the_same_order_everywhere():
     assert {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} == {*STAGES, "__init__"}
 
 
+def rules_of(stage):
+    """Rule -> its text, of a stage's file."""
+    _, *parts = re.split(r"^rule (\w+):$", (ROOT / f"rules/{stage}.smk").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_every_rule_is_looked_at():
+    found = {name for stage in STAGES for name in rules_of(stage)}
+    said = {name for path in (ROOT / "rules").glob("*.smk") for name in re.findall(r"rule (\w+):", path.read_text())}
+    assert said - found == {"all_sources", "version_artifacts"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_one_rule_one_function_one_folder(stage):
-    text = (ROOT / f"rules/{stage}.smk").read_text()
-    assert re.search(rf"^rule {stage}:", text, re.MULTILINE)
-    outputs = re.findall(r'"(artifacts/[^"]+)"', text.split("output:")[-1].split("log:")[0])
-    assert outputs
-    assert all(path.startswith(f"artifacts/{stage}/") for path in outputs)
-    flags = re.findall(r'" --(\w+) ', text.split("shell:")[-1])
-    function = getattr(import_module(f"workflow_scripts.{stage}"), stage)
-    assert sorted(flags) == sorted(inspect.signature(function).parameters)
+    rules = rules_of(stage)
+    assert stage in rules
+    for text in rules.values():
+        outputs = re.findall(r'"(artifacts/[^"]+)"', text.split("output:")[1].split("log:")[0])
+        assert outputs
+        assert all(path.startswith(f"artifacts/{stage}/") for path in outputs)
     assert DVC["stages"][stage]["outs"] == [{f"artifacts/{stage}": {"persist": True}}]
 
 
-def test_dvc_yaml_is_what_the_rules_say():
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "dvc.yaml"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert "Nothing to be done" in done.stdout + done.stderr, "run `snakemake --cores 1 dvc.yaml`"
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_flags_of_every_rule_are_the_functions_parameters(stage):
+    function = getattr(import_module(f"workflow_scripts.{stage}"), stage)
+    parameters = inspect.signature(function).parameters
+    needed = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+    flags = {rule: re.findall(r"--(\w+)", text.split("shell:")[1]) for rule, text in rules_of(stage).items()}
+    for rule, some in flags.items():
+        assert len(set(some)) == len(some), rule
+        assert needed <= set(some) <= set(parameters), rule
+    assert {flag for some in flags.values() for flag in some} == set(parameters)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_command_says_what_a_model_or_data_set_is_called(stage):
+    for text in rules_of(stage).values():
+        assert not {"model", "dataset"} & set(re.findall(r"{wildcards\.(\w+)", text.split("shell:")[1]))
+
+
+ARGUMENT = 128 * 1024  # bytes that Linux takes in one argument; a shell command is one
+RULES = """
+include: "{0}/rules/common.smk"
+include: "{0}/rules/sample_demonstrations.smk"
+include: "{0}/rules/compare_hidden_states.smk"
+include: "{0}/rules/aggregate_similarity.smk"
+"""
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(("models", "data_sets", "longest"), [(50, 50, 4_000), (1, 2500, ARGUMENT)])
+def test_thousands_of_cells_make_a_command_that_linux_takes(tmp_path, monkeypatch, models, data_sets, longest):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write_study(tmp_path, models, data_sets)
+    rule = read_rules(tmp_path).get_rule("aggregate_similarity")
+    params = {name: value(None) if callable(value) else value for name, value in rule.params.items()}
+    params |= {"ready": "tables", "job": f".snakemake/plan/{'0' * 16}-{'0' * 16}.json"}
+    command = format_command(rule.shellcmd, params=SimpleNamespace(**params), output=rule.output, log=rule.log)
+    assert len(command.encode()) < longest
+    flags = dict(pairwise(shlex.split(command)))
+    names = [json.loads(flags[f"--{kind}"]) for kind in ("models", "datasets", "factors")]
+    assert [len(some) for some in names] == [models, data_sets, 3]
+    files = [[str(path) for path in cell.files] for cell in named_cells(flags["--cells"], *names)]
+    assert files == [list(both) for both in zip(rule.input.cells, rule.input.products, strict=True)]
+    assert len(files) == models * data_sets * 3
+
+
+@pytest.mark.usefixtures("signals")
+def test_sets_for_each_query_are_compared_beside_the_references(tmp_path, monkeypatch):
+    """On the same queries; and how many these are makes no other sets anew."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write_study(tmp_path, 1, 1)
+    rules = read_rules(tmp_path)
+    cell = SimpleNamespace(model="a-model-of-the-study-0000", dataset="a-data-set-0000", factor="relevance")
+    levels = json.loads(dict(rules.get_rule("compare_hidden_states").params.items())["levels"](cell))
+    folder = "artifacts/sample_demonstrations/a-data-set-0000"
+    assert {level: files["sets"] for level, files in levels.items()} == {
+        "any": f"{folder}/reference.parquet",
+        "nearest": f"{folder}/relevance-nearest.parquet",
+    }
+    settings = dict(rules.get_rule("sample_demonstrations").params.items())["settings"]
+    asked = {one: json.loads(settings(SimpleNamespace(setting=one))) for one in ("shots-1", "relevance-nearest")}
+    assert asked["shots-1"]["relevance"] != asked["relevance-nearest"]["relevance"]
+    assert asked["relevance-nearest"]["relevance"]["queries"] == 7
+
+
+def read_rules(folder):
+    """The rules as Snakemake has them, of the study in a folder."""
+    (folder / "Snakefile").write_text(RULES.format(ROOT))
+    with SnakemakeApi() as api:
+        return api.workflow(ResourceSettings(cores=1), snakefile=folder / "Snakefile", workdir=folder)._workflow
+
+
+def write_study(folder, models, data_sets):
+    """A params.yaml of so many models and data sets, the reference and two factors."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["models"] = {f"a-model-of-the-study-{i:04d}": {"source": "pocket"} for i in range(models)}
+    params["datasets"] = {f"a-data-set-{i:04d}": {"source": "world", "task": "topic"} for i in range(data_sets)}
+    params["factors"] = {"shots": [1, 8], "relevance": ["nearest"]}
+    params["sample_demonstrations"]["relevance"]["queries"] = 7
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_is_told_of_every_key_that_a_rule_reads(stage):
+    rules = Rules(sorted((ROOT / "rules").glob("*.smk")), Study.model_fields, exists="GRID")
+    assert DVC["stages"][stage]["params"] == list(dict.fromkeys([*rules.keys_read(stage), "counts_as"]))
 
 
 def test_dvc_depends_on_the_stages_code_and_inputs():
     deps = DVC["stages"]["compare_hidden_states"]["deps"]
-    assert {"artifacts/tune_lora", "artifacts/dump_hidden_states", "workflow_scripts/lib/similarity.py"} <= set(deps)
+    assert {"artifacts/tune_lora", "artifacts/dump_hidden_states", "workflow_scripts/lib/measures/on_states.py"} <= set(
+        deps
+    )
     assert "artifacts/prepare_dataset" not in deps
-    assert "workflow_scripts/lib/lora.py" not in deps
+    assert "workflow_scripts/lib/lora/config.py" not in deps
 
 
 def test_stages_import_lib_and_never_each_other():
@@ -71,13 +175,15 @@ def test_stages_import_lib_and_never_each_other():
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_modules_import_nothing_of_ours(name):
-    assert modules_of(f"workflow_scripts.lib.{name}") == (f"workflow_scripts.lib.{name}",)
+    module = f"workflow_scripts.lib.{name}"
+    packages = ["workflow_scripts", "workflow_scripts.lib", module.rpartition(".")[0]]
+    assert set(modules_of(module)) == {module, *packages}
 
 
 def test_stages_that_need_no_model_import_no_torch():
     for stage in NEED_NO_MODEL:
         for module in modules_of(f"workflow_scripts.{stage}"):
-            tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+            tree = ast.parse(module_path(module).read_text())
             imported = {
                 (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else alias.name.split(".")[0]
                 for node in tree.body
@@ -88,10 +194,16 @@ def test_stages_that_need_no_model_import_no_torch():
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_rule_runs_its_stage_as_a_person_would(stage):
+    for text in rules_of(stage).values():
+        assert f'sealed(\n            "python -m workflow_scripts.{stage}"\n' in text
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_forked_from_what_has_imported_torch_if_it_needs_it(stage):
-    text = (ROOT / f"rules/{stage}.smk").read_text()
-    assert (f'"python rules/warm.py workflow_scripts.{stage}"' in text) == (stage not in NEED_NO_MODEL)
-    assert (f'"python -m workflow_scripts.{stage}"' in text) == (stage in NEED_NO_MODEL)
+    """`torch` among the libraries of a stage's code is what decides (freshness/framing.py)."""
+    code = [str(module_path(module)) for module in modules_of(f"workflow_scripts.{stage}")]
+    assert ("torch" in libraries.counting(code)) == (stage not in NEED_NO_MODEL)
 
 
 # What `snakemake --lint` may say, and why it stands.

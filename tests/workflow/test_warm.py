@@ -1,22 +1,31 @@
-"""A job forked from the process that has imported torch is the job that `python -m` gives, and ends when it must."""
+"""A job forked from what has imported what it needs is the job that `python -m` gives, and ends when it must."""
 
-import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.processes import gone, processes_of, within
 from tests.workflow.conftest import ROOT, TINY, clone_into
-from workflow_scripts.lib.datasets import WORLD_TEMPLATE
 
-pytestmark = pytest.mark.workflow
-DIRECTLY, WARM = [sys.executable, "-m"], [sys.executable, str(ROOT / "rules/warm.py")]
-RUN = "import sys; from rules import warm; warm.start(); print(warm.os.environ[warm.ADDRESS], flush=True); input()"
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux alone; elsewhere they start fresh"),
+]
+READY = ("models", "tables")
+DIRECTLY, WARM = [sys.executable, "-m"], [sys.executable, str(ROOT / "startup/warm.py")]
+RUN = """
+from startup import warm
+warm.start()
+print(*[warm.os.environ.get(warm.address(ready), "-") for ready in ("models", "tables")], flush=True)
+input()
+"""
 PROBE = """
 import gc, json, os, sys
 print(json.dumps({
@@ -35,22 +44,33 @@ time.sleep(600)
 
 
 class Run:
-    """A process in Snakemake's place, and the server that it started."""
+    """A process in Snakemake's place, and the servers that it started; its jobs are forked from one of them."""
 
-    def __init__(self, **environment):
+    def __init__(self, said=None, ready="models", **environment):
+        self.ready = ready
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment
+            [sys.executable, "-c", RUN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=self.environment,
         )
-        self.address = self.process.stdout.readline().strip()
-        (server,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        self.server = int(server)
+        addresses = self.process.stdout.readline().split()
+        self.addresses = {
+            f"ICL_IT_WARM_{one.upper()}": at for one, at in zip(READY, addresses, strict=True) if at != "-"
+        }
+        self.servers = [child.pid for child in psutil.Process(self.process.pid).children()]
+        self.server = self.servers[READY.index(ready)] if self.servers else None
 
     def job(self, folder, *command, way=WARM, threads=1, **options):
         """Start a job as Snakemake would."""
-        environment = {**self.environment, "ICL_IT_WARM": self.address, "OMP_NUM_THREADS": str(threads)}
+        environment = {**self.environment, "OMP_NUM_THREADS": str(threads)}
+        environment |= self.addresses
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*way, *command], cwd=folder, env=environment, text=True, **{**pipes, **options})
+        command = [*way, *([self.ready] if way is WARM else []), *command]
+        return subprocess.Popen(command, cwd=folder, env=environment, text=True, **{**pipes, **options})
 
     def end(self):
         self.process.kill()
@@ -60,10 +80,27 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run():
-    run = Run()
-    yield run
-    run.end()
+def runs(tmp_path_factory):
+    """A run for each of the two servers."""
+    path = tmp_path_factory.mktemp("run") / "said"
+    with path.open("w") as said:
+        runs = {ready: Run(said, ready) for ready in READY}
+    yield runs
+    for run in runs.values():
+        run.end()
+    assert path.read_text() == ""  # what jobs have to say is theirs; servers and their forks have nothing to say
+
+
+@pytest.fixture(scope="module")
+def run(runs):
+    """The run whose jobs are forked from what has torch."""
+    return runs["models"]
+
+
+@pytest.fixture(params=READY)
+def either(runs, request):
+    """Either run."""
+    return runs[request.param]
 
 
 @pytest.fixture
@@ -84,22 +121,6 @@ def result(job, text=None):
     return job.returncode, output, error
 
 
-def within(seconds, condition):
-    """Whether a condition comes true in time."""
-    until = time.monotonic() + seconds
-    while not (true := condition()) and time.monotonic() < until:
-        time.sleep(0.05)
-    return true
-
-
-def gone(pid):
-    """Whether a process has ended, buried or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def started(folder):
     """Wait until the sleeping module runs; its process."""
     assert within(120, (folder / "started").exists)
@@ -107,15 +128,29 @@ def started(folder):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_forked_job_sees_what_a_fresh_process_sees(run, tmp_path, threads):
+def test_a_forked_job_sees_what_a_fresh_process_sees(either, tmp_path, threads):
     name = module(tmp_path, PROBE)
     ways = [
-        result(run.job(tmp_path, name, "--a", "b c", "ü", way=way, threads=threads, stdin=subprocess.PIPE), "in\n")
+        result(either.job(tmp_path, name, "--a", "b c", "ü", way=way, threads=threads, stdin=subprocess.PIPE), "in\n")
         for way in (DIRECTLY, WARM)
     ]
     assert ways[0] == ways[1]
     assert ways[0][0] == 0
     assert f"\n{threads} ATen" in ways[0][1]
+
+
+def test_what_has_numpy_forks_no_job_of_another_number_of_threads(runs, tmp_path):
+    """BLAS makes its threads as it is loaded, and has one there."""
+    name = module(tmp_path, "import os; print(os.getpid())")
+    for threads, forked in ((1, True), (2, False)):
+        job = runs["tables"].job(tmp_path, name, threads=threads)
+        assert (result(job)[1] != f"{job.pid}\n") == forked
+
+
+@pytest.mark.parametrize(("ready", "has"), [("models", True), ("tables", False)])
+def test_only_what_forks_jobs_that_need_torch_has_it(runs, tmp_path, ready, has):
+    name = module(tmp_path, "import sys; print(*[one in sys.modules for one in ('torch', 'pyarrow.parquet')])")
+    assert result(runs[ready].job(tmp_path, name))[1] == f"{has} True\n"
 
 
 @pytest.mark.parametrize(
@@ -126,12 +161,13 @@ def test_a_forked_job_sees_what_a_fresh_process_sees(run, tmp_path, threads):
         "raise SystemExit",
         "import os, sys; sys.stdout.write('lost'); os._exit(7)",
         "import atexit; atexit.register(print, 'at the end')",
+        "import weakref\nclass A: pass\na = A(); weakref.finalize(a, print, 'at the end')",
         "import threading, time; threading.Thread(target=lambda: (time.sleep(.2), print('thread'))).start()",
     ],
 )
-def test_a_forked_job_ends_as_a_fresh_process_does(run, tmp_path, text):
+def test_a_forked_job_ends_as_a_fresh_process_does(either, tmp_path, text):
     name = module(tmp_path, text)
-    assert result(run.job(tmp_path, name)) == result(run.job(tmp_path, name, way=DIRECTLY))
+    assert result(either.job(tmp_path, name)) == result(either.job(tmp_path, name, way=DIRECTLY))
 
 
 def test_a_bug_keeps_its_traceback_and_a_signal_its_number(run, tmp_path):
@@ -153,13 +189,21 @@ def test_jobs_run_side_by_side_and_one_does_not_wait_for_another(run, tmp_path):
     long.communicate()
 
 
-@pytest.mark.parametrize("stage", ["tune_lora", "dump_hidden_states"])
-def test_a_stage_gives_equal_bytes_either_way(run, made, tmp_path, stage):
+@pytest.mark.parametrize(
+    ("stage", "ready"),
+    [
+        ("tune_lora", "models"),
+        ("dump_hidden_states", "models"),
+        ("prepare_dataset", "tables"),
+        ("sample_demonstrations", "tables"),
+    ],
+)
+def test_a_stage_gives_equal_bytes_either_way(runs, made, tmp_path, stage, ready):
     """Also of the adapters' last bits: same threads, same kernels."""
     outputs = []
     for way in (DIRECTLY, WARM):
         flags = [flag.replace("OUT", str(tmp_path / way[-1].strip("-").replace("/", "_"))) for flag in made[stage]]
-        status, _, error = result(run.job(ROOT, f"workflow_scripts.{stage}", *flags, way=way))
+        status, _, error = result(runs[ready].job(ROOT, f"workflow_scripts.{stage}", *flags, way=way))
         assert status == 0, error
         outputs.append(Path(flags[-1]))
     files = [{p.relative_to(o): p.read_bytes() for p in [o, *o.rglob("*")] if p.is_file()} for o in outputs]
@@ -169,36 +213,64 @@ def test_a_stage_gives_equal_bytes_either_way(run, made, tmp_path, stage):
 
 @pytest.fixture(scope="module")
 def made(run, tmp_path_factory):
-    """Flags of two stages for a tiny cell, whose inputs are made."""
+    """Flags of some stages for a tiny cell, whose inputs are made."""
     at = tmp_path_factory.mktemp("made")
     source = {"source": "world", "task": "topic"}
     files = {name: [f"--{name}", str(at / name)] for name in ("examples", "model", "demonstrations", "adapters")}
-    template = ["--template", WORLD_TEMPLATE.model_dump_json()]
-    inputs = [*files["demonstrations"], *files["examples"], *files["model"], *template]
-    tuning = (
-        "--r 4 --alpha 8 --target_modules all-linear --learning_rate 0.01 --steps 3 --max_grad_norm 1"
-        " --tokens_per_batch 512 --adapters_at_once 4 --seed 0 --adapters"
-    )
-    tune = [*inputs, *tuning.split()]
+    inputs = [*files["demonstrations"], *files["examples"], *files["model"]]
+    tuning = {
+        "r": 4,
+        "alpha": 8,
+        "target_modules": "all-linear",
+        "learning_rate": 0.01,
+        "steps": 3,
+        "max_grad_norm": 1,
+        "tokens_per_batch": 512,
+        "adapters_at_once": 4,
+    }
+    tune = [
+        *inputs,
+        "--weights",
+        "tuned",
+        "--reseeded",
+        "false",
+        "--teacher",
+        "null",
+        "--kept_steps",
+        "[]",
+        "--rewording",
+        "null",
+        "--seed",
+        "0",
+        "--settings",
+        json.dumps(tuning),
+    ]
+    tune += ["--adapters"]
+    training = {"steps": 1, "tokens_per_step": 64, "learning_rate": 0.1, "gate_queries": 1}
     steps = {
-        "prepare_dataset": ["--dataset", "topic", "--source", json.dumps(source), "--pool", "20", "--queries", "5",
-                            "--seed", "0", *files["examples"]],
-        "prepare_model": ["--source", '{"source": "pocket", "untrained": true}', "--steps", "1", "--tokens_per_step",
-                          "64", "--learning_rate", "0.1", "--gate_queries", "1", *files["model"]],
-        "sample_demonstrations": [*files["examples"], "--dataset", "topic", "--factor", "shots", "--levels", "[1, 2]",
-                                  "--reference", '{"shots": 2, "labels": "gold"}', "--draws", "2", "--balanced",
-                                  "true", "--seed", "0", *files["demonstrations"]],
+        "prepare_dataset": ["--source", json.dumps(source), "--queries", "5", "--seed", "0", "--settings",
+                            '{"pool": 20}', *files["examples"]],
+        "prepare_model": ["--source", '{"source": "pocket", "untrained": true}', "--settings", json.dumps(training),
+                          *files["model"]],
+        "sample_demonstrations": [*files["examples"], "--other", "null", "--choice", '{"shots": 2, "labels": "gold"}',
+                                  "--draws", "2", "--seed", "0", "--settings", '{"balanced": true}',
+                                  *files["demonstrations"]],
         "tune_lora": [*tune, str(at / "adapters")],
     }  # fmt: skip
     for stage, flags in steps.items():
         status, _, error = result(run.job(ROOT, f"workflow_scripts.{stage}", *flags))
         assert status == 0, error
-    dump = [*inputs, *files["adapters"], "--tokens_per_batch", "512", "--states", "OUT"]
-    return {"tune_lora": [*tune, "OUT"], "dump_hidden_states": dump}
+    arm = ["--arm", "both", "--shows", "as_drawn", "--run", "batched"]
+    dump = [*inputs, *files["adapters"], *arm, "--settings", '{"tokens_per_batch": 512}', "--states", "OUT"]
+    light = {stage: [*steps[stage][:-1], "OUT"] for stage in ("prepare_dataset", "sample_demonstrations")}
+    return {"tune_lora": [*tune, "OUT"], "dump_hidden_states": dump, **light}
 
 
 def test_an_expected_error_is_one_line_in_the_log(run, tmp_path):
-    training = ["--steps=1", "--tokens_per_step=1", "--learning_rate=1", "--gate_queries=1", "--model=m"]
+    training = [
+        '--settings={"steps": 1, "tokens_per_step": 1, "learning_rate": 1, "gate_queries": 1}',
+        "--model=m",
+    ]
     source = '--source={"source": "local", "path": "nowhere"}'
     with (tmp_path / "log").open("w") as log:
         job = run.job(ROOT, "workflow_scripts.prepare_model", source, *training, stderr=log)
@@ -226,30 +298,89 @@ def test_nothing_outlives_a_run_and_its_jobs_fail(own_run, tmp_path, killed):
     status, _, error = result(client)
     assert status == 1
     assert error == "probe: the process that this job was forked from is gone\n"
-    assert within(30, lambda: gone(pid) and gone(own_run.server))
-    assert within(30, lambda: own_run.address not in Path("/proc/net/unix").read_text())
+    ended = own_run.servers if killed == "Snakemake" else [own_run.server]
+    assert within(30, lambda: gone(pid) and all(map(gone, ended)))
+    assert within(30, lambda: own_run.addresses["ICL_IT_WARM_MODELS"] not in Path("/proc/net/unix").read_text())
     after = own_run.job(tmp_path, module(tmp_path, "import os; print(os.getpid())"))
     assert result(after)[1] == f"{after.pid}\n"  # no server: the client itself has become the job
 
 
 def test_without_a_server_a_job_runs_directly(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name != "ICL_IT_WARM"}
-    command = [*WARM, module(tmp_path, "import sys; print(sys.argv[1:])"), "--a"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ICL_IT_WARM")}
+    command = [*WARM, "models", module(tmp_path, "import sys; print(sys.argv[1:])"), "--a"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "['--a']\n"
 
 
-@pytest.mark.parametrize("torch", ["def is_available(): return True", "raise ImportError"])
-def test_where_a_gpu_is_at_hand_or_no_torch_jobs_run_directly(tmp_path, torch):
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch/__init__.py").write_text("from torch import accelerator")
-    (tmp_path / "torch/accelerator.py").write_text(torch)
-    run = Run(PYTHONPATH=f"{tmp_path}:{ROOT}")
-    client = run.job(tmp_path, module(tmp_path, "import os; print(os.getpid())"))
+# What a system may lack -> how Python is without it, and which of the three processes finds out.
+LACKS = {
+    "Unix sockets": ("import socket; del socket.AF_UNIX", "run client"),
+    "abstract names": ("import socket; socket.socket.bind = fail", "run"),
+    "names for the unnamed": ("import socket; socket.socket.getsockname = lambda _: ''", "run"),
+    "a process to spare": ("import subprocess; subprocess.Popen = fail", "run"),
+    "a way to name the user": ("import socket; del socket.SO_PEERCRED", "server"),
+    "a way to name the user, in a job": ("import socket; del socket.SO_PEERCRED", "client"),
+    "an answer to who the user is": ("import socket; socket.socket.getsockopt = fail", "server"),
+    "an answer to who the user is, in a job": ("import socket; socket.socket.getsockopt = fail", "client"),
+    "descriptors of processes": ("import os; del os.pidfd_open", "server"),
+    "descriptors of processes in the kernel": ("import os; os.pidfd_open = fail", "server"),
+    "descriptors to spare": ("import os; own = os.pidfd_open\n"
+                             "os.pidfd_open = lambda pid: own(pid) if pid == os.getpid() else fail()", "server"),
+    "ctypes": ("import sys; sys.modules['ctypes'] = None", "server"),
+    "prctl": ("import ctypes; ctypes.CDLL = lambda _: object()", "server"),
+    "a prctl that works": ("import ctypes, types; ctypes.CDLL = lambda _: types.SimpleNamespace(prctl=lambda *_: -1)",
+                           "server"),
+    "poll": ("import select; del select.poll", "run"),
+    "fork": ("import os; del os.fork", "server"),
+    "memory to fork": ("import os; os.fork = fail", "server"),
+    "passing of streams": ("import socket; del socket.send_fds", "client"),
+    "passing of streams that works": ("import socket; socket.send_fds = fail", "client"),
+    "receiving of streams": ("import socket; del socket.recv_fds", "server"),
+    "streams that arrive": ("import socket; own = socket.recv_fds\n"
+                            "socket.recv_fds = lambda *a: (own(*a)[0], [], 0, None)", "server"),
+    "one way to write a request": ("import marshal; marshal.dumps = lambda _: b'?'", "client"),
+    "torch": ("import sys; sys.modules['torch'] = None", "server"),
+    "only CPUs": ("import torch; torch.accelerator.is_available = lambda: True", "server"),
+    "the folder, for the server": ("import os; os.chdir = fail", "server"),
+}  # fmt: skip
+# Torch and all the rest are names only: here no stage runs, and importing them takes seconds.
+PARTLY = """
+import sys, types
+def fail(*_, **__):
+    raise OSError("not here")
+role = "server" if "warm_server.py" in sys.orig_argv[1] else "client" if "warm.py" in sys.orig_argv[1] else "run"
+if role == "server":
+    torch = types.SimpleNamespace(accelerator=types.SimpleNamespace(is_available=lambda: False))
+    sys.modules |= {{"torch": torch}} | dict.fromkeys({modules}, torch)
+    torch.set_num_threads = lambda _: None
+if role in "{roles}".split() and sys.orig_argv[1] != "-m":
+    exec({code!r})
+"""
+TELLS = """
+import os, sys
+print(sys.argv, os.getcwd(), sys.stdin.read(), os.environ["OMP_NUM_THREADS"], os.environ.get("ICL_IT_WARM_MODELS"))
+sys.stderr.write("to the log"), open("pid", "w").write(str(os.getpid())), sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("lacks", [*LACKS, "nothing"])
+def test_where_something_is_not_to_be_had_jobs_start_fresh(tmp_path, lacks):
+    code, roles = LACKS.get(lacks, ("", ""))
+    modules = re.findall(r'^ +"([\w.]+)",$', (ROOT / "startup/warm_server.py").read_text(), re.MULTILINE)
+    (tmp_path / "sitecustomize.py").write_text(PARTLY.format(modules=modules, roles=roles, code=code))
+    with (tmp_path / "said").open("w") as said:
+        run = Run(said, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    command = [module(tmp_path, TELLS), "--a", "b c"]
     try:
-        assert result(client)[1] == f"{client.pid}\n"
+        assert bool(run.addresses) == ("run" not in roles)
+        job = run.job(tmp_path, *command, stdin=subprocess.PIPE)
+        told = result(job, "in\n")
+        assert (job.pid == int((tmp_path / "pid").read_text())) == bool(code)
+        assert told == result(run.job(tmp_path, *command, stdin=subprocess.PIPE, way=DIRECTLY), "in\n")
+        assert told[0] == 3
     finally:
         run.end()
+    assert (tmp_path / "said").read_text() == ""
 
 
 def test_a_killed_snakemake_leaves_no_process(tmp_path):
@@ -258,17 +389,9 @@ def test_a_killed_snakemake_leaves_no_process(tmp_path):
     clone.run("git init -q .")
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet"]
     with subprocess.Popen(snakemake, cwd=tmp_path, env=clone.environment, stderr=subprocess.DEVNULL) as process:
-        log = tmp_path / "logs/tune_lora/random/work-arbitrary/shots.log"
-        assert within(120, log.exists)
-        assert processes_of(tmp_path)
+        begun = within(120, lambda: any((tmp_path / "logs/tune_lora").rglob("*.log")))
+        there = processes_of(tmp_path)
         process.kill()
-    assert within(30, lambda: all(map(gone, processes_of(tmp_path))))
-
-
-def processes_of(folder):
-    """Processes that run in a folder."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):
-            found += [int(link.parent.name)] if link.resolve(strict=True) == folder.resolve() else []
-    return found
+    assert begun
+    assert there
+    assert within(30, lambda: not processes_of(tmp_path))

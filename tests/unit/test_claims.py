@@ -1,0 +1,61 @@
+"""What others found or asked, against hand-made estimates whose answer is known."""
+
+import pytest
+
+from tests.synthetic_estimates import ALIKE, OF_TASK, Made, results_of
+from workflow_scripts.lib.arms import ANCHOR, ICL, IT
+from workflow_scripts.lib.report.claims import CLAIMS, told
+from workflow_scripts.lib.report.claims_page import page
+from workflow_scripts.lib.report.looks import NOT_MEASURED
+
+NEAR = {(ANCHOR.name, ICL.name): 0.9, (ANCHOR.name, IT.name): 0.9, (ICL.name, IT.name): 0.8}
+
+
+def outcomes(*made, controls=None):
+    return {one.claim.about: one.outcome for one in told(results_of(*made), controls or {})}
+
+
+def test_every_claim_is_answered_for_every_case():
+    made = Made(**ALIKE), Made(dataset="topics")
+    for one in told(results_of(*made), {}):
+        assert len(one.by_case) == 2
+        assert all(seen.numbers for _, seen in one.by_case)
+        assert one.outcome
+
+
+def test_verdicts_follow_the_estimates():
+    found = outcomes(Made(**ALIKE))
+    assert found["Similarity"] == "Agrees"
+    assert found["Its own demonstrations"] == "Agrees"
+    assert found["Labels"] == "Disagrees"  # the hand-made effect of flipped labels is -.1, and .05 is little
+    assert found["Shots"] == "Cannot tell"
+    assert found["Layers"] == "Agrees"
+    assert found["Size"] == "Cannot tell"
+    assert {found[one] for one in ("Task", "Relevance", "Tuning path", "Other tokens")} == {"Not measured"}
+    other = outcomes(Made(**OF_TASK, cosines=NEAR))
+    assert other["Similarity"] == other["Its own demonstrations"] == "Disagrees"
+
+
+def test_an_untrained_control_that_shows_as_much_speaks_for_the_claim():
+    trained, control = Made(**OF_TASK), Made("raw", own=0.9, other_draw=0.9)
+    assert outcomes(trained, control, controls={"raw": "pocket"})["Training"] == "Agrees"
+    weak = Made("raw", own=0.1, other_draw=0.1, other_query=0.1)
+    assert outcomes(trained, weak, controls={"raw": "pocket"})["Training"] == "Disagrees"
+    assert outcomes(trained)["Training"] == "Not measured"
+
+
+def test_cases_that_differ_are_counted():
+    assert outcomes(Made(**ALIKE), Made(dataset="topics", **OF_TASK))["Its own demonstrations"] == (
+        "Agrees in 1 of 2 and disagrees in 1 of 2"
+    )
+
+
+@pytest.mark.parametrize("draws", [1, 10])
+def test_the_page_has_a_section_for_each_claim_and_none_is_empty(draws):
+    text = page(results_of(Made(draws=draws), Made(dataset="topics", draws=draws)), {})
+    sections = text.split("\n## ")[1:]
+    assert [section.splitlines()[0] for section in sections] == [claim.about for claim in CLAIMS]
+    assert all("**" in section and "In the report: " in section for section in sections)
+    assert NOT_MEASURED.numbers in text.lower()
+    assert "?." not in text
+    assert "None" not in text

@@ -4,13 +4,15 @@
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workflow_scripts.lib.artifacts.tables import read_origin
 from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.report.claims import Told, told
-from workflow_scripts.lib.report.wording import begun
+from workflow_scripts.lib.report.conclusions import effect_in_words
+from workflow_scripts.lib.report.looks import Row, Seen
+from workflow_scripts.lib.report.wording import NOTHING, begun, with_interval
 from workflow_scripts.lib.results.results import Results, read_results
 from workflow_scripts.lib.study.settings import read_study
 
@@ -33,14 +35,34 @@ def page(results: Results, controls: Mapping[str, str | None]) -> str:
 
 
 def _section(one: Told) -> str:
-    claim, texts = one.claim, dict.fromkeys(seen.numbers for _, seen in one.by_case)
+    claim = one.claim
     lines = [f"## {claim.about}", "", f"{WHOSE[claim.whose]}: {claim.says}.".replace("?.", "?"), ""]
-    lines += [f"**{one.outcome}.**"]
-    if len(texts) == 1:
-        lines[-1] += f" {begun(next(iter(texts)))}."
-    else:
-        lines += ["", *(f"- {case} ({seen.verdict}): {seen.numbers}." for case, seen in one.by_case)]
-    return "\n".join([*lines, "", f"In the report: {claim.where}.", ""])
+    whys = dict.fromkeys(seen.why for _, seen in one.by_case if seen.why)
+    lines += [" ".join([f"**{one.outcome}.**", *(f"{begun(why)}." for why in whys)]), ""]
+    lines += _table(one.by_case)
+    return "\n".join([*lines, f"In the report: {claim.where}.", ""])
+
+
+def _table(by_case: Sequence[tuple[str, Seen]]) -> list[str]:
+    """A column for each case and a row for each quantity; an effect belongs to the row above it."""
+    longest = max((seen.rows for _, seen in by_case), key=len)
+    if not longest:
+        return []
+    columns = [_column(seen.rows) for _, seen in by_case]
+    names = dict.fromkeys(key for column in [_column(longest), *columns] for key in column)
+    lines = [["", *(case for case, _ in by_case)], ["---"] * (len(by_case) + 1)]
+    lines += [["", *(f"*{seen.verdict}*" for _, seen in by_case)]]
+    lines += [[name, *(column.get((above, name), NOTHING) for column in columns)] for above, name in names]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _column(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+    """(the row that an effect belongs to, the row's name) -> its cell."""
+    cells, above = {}, ""
+    for row in rows:
+        above = above if row.effect else row.name
+        cells[above, row.name] = effect_in_words(row.estimate) if row.effect else with_interval(row.estimate)
+    return cells
 
 
 def main(target: str) -> None:

@@ -1,15 +1,13 @@
-"""Looks at a case, one for each claim: what it shows, and the numbers that this rests on."""
+"""Looks at a case, one for each claim: what it shows, and the rows of numbers that this rests on."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
+from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION
 from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
-from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
+from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
-from workflow_scripts.lib.report.conclusions import alike, effect_in_words
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, apart, side
-from workflow_scripts.lib.report.wording import listed, with_interval
 from workflow_scripts.lib.results.estimates import Estimate
 from workflow_scripts.lib.study.grid import BY_QUERY
 
@@ -18,29 +16,42 @@ LITTLE = 0.05  # of a cosine: ours, as no number of the paper's is known
 FROM_ANCHOR = [(ANCHOR, arm) for arm in QUESTION]
 SHOWN_ARM, TUNED_ARM = QUESTION
 EFFECT = OWN_DEMONSTRATION_EFFECT
+OF_WHICH = f"its {EFFECT.heading}"
+ANSWERS = ("all", "same", "different")
+WAYS_OF_TUNING = ("strength", "modules", "rank")
+
+
+class Row(NamedTuple):
+    """A quantity of a case; `effect` if it is a difference, which may be small and has a test."""
+
+    name: str
+    estimate: Estimate
+    effect: bool = False
 
 
 class Seen(NamedTuple):
-    """What a case shows of a claim, and the numbers."""
+    """What a case shows of a claim, and the numbers, or why there are none."""
 
     verdict: Verdict
-    numbers: str
+    rows: tuple[Row, ...] = ()
+    why: str = ""
 
 
-NOT_MEASURED = Seen("not measured", "the study does not have what this needs")
+NOT_MEASURED = Seen("not measured", why="the study does not have what this needs")
 
 
 def alike_and_far(finding: Finding) -> Seen:
     """The cosine of the two arms against theirs with the anchor."""
     case = finding.case
-    told = [f"{together(*arms)} {with_interval(case.of(COSINE, *arms))}" for arms in (QUESTION, *FROM_ANCHOR)]
-    effect = f"{EFFECT.heading} {effect_in_words(case.alike(COSINE, EFFECT.name))}"
-    return Seen(_as_claimed(side(case.alike(MARGIN))), f"cosines {listed(told)}; {effect}")
+    rows = [Row(f"cosine {together(*arms)}", case.of(COSINE, *arms)) for arms in (QUESTION, *FROM_ANCHOR)]
+    return Seen(
+        _as_claimed(side(case.alike(MARGIN))), (*rows, Row(EFFECT.heading, case.alike(COSINE, EFFECT.name), True))
+    )
 
 
 def flipped_labels(finding: Finding) -> Seen:
     """What every rule of labels changes; the claim is about those that are wrong by one rule."""
-    return _over(finding.case, "labels", _little([_change(finding.case, "labels", "flipped")]))
+    return _over(finding.case, "labels", _little(finding.case.effect("labels", "flipped", COSINE, QUESTION, OWN.name)))
 
 
 def another_task(finding: Finding) -> Seen:
@@ -54,9 +65,14 @@ def another_task(finding: Finding) -> Seen:
         verdict = "agrees"
     elif "below" in sides:
         verdict = "disagrees"
-    told = [(arms, case.of(COSINE, *arms, at=at), case.of(COSINE, *arms)) for arms in (QUESTION, *FROM_ANCHOR)]
-    numbers = [f"{together(*arms)} {with_interval(one)} (own task {with_interval(own)})" for arms, one, own in told]
-    return Seen(verdict, f"cosines {listed(numbers)}")
+    tasks = {"another task": at, "own task": None}
+    compared = (QUESTION, *FROM_ANCHOR)
+    rows = [
+        Row(f"{together(*arms)}, {name}", case.of(COSINE, *arms, at=at))
+        for arms in compared
+        for name, at in tasks.items()
+    ]
+    return Seen(verdict, tuple(rows))
 
 
 def relevance(finding: Finding) -> Seen:
@@ -80,40 +96,32 @@ def over_layers(finding: Finding) -> Seen:
     if not banded:
         return NOT_MEASURED
     differ = max(one.band_low or 0 for one in banded) > min(one.band_high or 0 for one in banded)
-    told = [f"layer {layer} {with_interval(one)}" for layer, one in zip(layers, every, strict=True)]
-    return Seen("agrees" if differ else "cannot tell", f"{ICL_IT} cosine, {listed(told)}")
+    rows = [Row(f"{ICL_IT} cosine, layer {layer}", one) for layer, one in zip(layers, every, strict=True)]
+    return Seen("agrees" if differ else "cannot tell", tuple(rows))
 
 
 def beyond_one_size(finding: Finding) -> Seen:
     """One model of one size says nothing of sizes."""
-    return Seen("cannot tell", "each model stands alone: compare sizes by naming several under `models`")
+    return Seen("cannot tell", why="each model stands alone: compare sizes by naming several under `models`")
 
 
 def accuracies(finding: Finding) -> Seen:
     """Accuracy within the label set of every arm that has one."""
-    told = [(arm, finding.case.of(ACCURACY, arm)) for arm in ARMS if arm.role != "repeat"]
-    return _shown([f"{arm.heading} {with_interval(one)}" for arm, one in told if one.mean is not None])
+    return _shown([Row(arm.heading, finding.case.of(ACCURACY, arm)) for arm in ARMS if arm.role != "repeat"])
 
 
 def anchor_over_shots(finding: Finding) -> Seen:
     """The anchor's cosine with the arm that is shown demonstrations, by their number."""
     case = finding.case
-    told = [(level, case.of(COSINE, ANCHOR, SHOWN_ARM, at=("shots", level))) for level in case.levels("shots")]
-    return _shown([f"{level} shots {with_interval(one)}" for level, one in told])
+    at = {level: case.of(COSINE, ANCHOR, SHOWN_ARM, at=("shots", level)) for level in case.levels("shots")}
+    return _shown([Row(f"{together(ANCHOR, SHOWN_ARM)} cosine, shots {level}", one) for level, one in at.items()])
 
 
 def same_answer(finding: Finding) -> Seen:
     """The headline where the two arms answer alike and where not, and without what tells the labels apart."""
     case = finding.case
-    told = {
-        "all queries": case.alike(HEADLINE),
-        "same answer": case.alike(HEADLINE, answers="same"),
-        "different answers": case.alike(HEADLINE, answers="different"),
-        LABEL_FREE_UPDATE_COSINE.heading: case.alike(LABEL_FREE_UPDATE_COSINE),
-    }
-    return _shown(
-        [f"{name} {with_interval(one)}" for name, one in told.items() if one.mean is not None], HEADLINE.heading
-    )
+    rows = [Row(f"{HEADLINE.heading}, {name} answers", case.alike(HEADLINE, answers=name)) for name in ANSWERS]
+    return _shown([*rows, Row(LABEL_FREE_UPDATE_COSINE.heading, case.alike(LABEL_FREE_UPDATE_COSINE))])
 
 
 def template(finding: Finding) -> Seen:
@@ -123,9 +131,7 @@ def template(finding: Finding) -> Seen:
 
 def tuning(finding: Finding) -> Seen:
     """What other ways of tuning change."""
-    case = finding.case
-    seen = [_over(case, factor, "shown") for factor in ("strength", "modules", "rank") if case.levels(factor)]
-    return _shown([one.numbers for one in seen])
+    return _shown([row for factor in WAYS_OF_TUNING for row in _over(finding.case, factor, "shown").rows])
 
 
 def path(finding: Finding) -> Seen:
@@ -136,37 +142,40 @@ def path(finding: Finding) -> Seen:
     if not known:
         return NOT_MEASURED
     best = max(known, key=lambda level: known[level].mean or 0)
-    moved = [f"{arm.heading} {with_interval(case.of(MOVEMENT, arm, at=('path', best)))}" for arm in QUESTION]
-    ceilings = [(arms, case.of(HEADLINE, *arms)) for arms in CEILINGS]
-    lower = [apart(known[best], one) == "below" for _, one in ceilings if one.mean is not None]
-    twin: Verdict = "cannot tell" if not lower or not all(lower) else "disagrees"
-    told = [f"step {level} {with_interval(one)}" for level, one in known.items()]
-    told += [f"{together(*arms)} {with_interval(one)}" for arms, one in ceilings if one.mean is not None]
-    return Seen(
-        twin, f"{HEADLINE.heading}: {listed(told)}; at step {best}, the most alike, movement of {listed(moved)}"
-    )
+    ceilings = {together(*arms): case.of(HEADLINE, *arms) for arms in CEILINGS}
+    lower = [apart(known[best], one) == "below" for one in ceilings.values() if one.mean is not None]
+    rows = [Row(f"{HEADLINE.heading}, step {level}", one) for level, one in known.items()]
+    rows += [Row(f"{HEADLINE.heading}, {name}", one) for name, one in ceilings.items()]
+    rows += [
+        Row(f"movement of {TUNED_ARM.heading}, step {level}", case.of(MOVEMENT, TUNED_ARM, at=("path", level)))
+        for level in known
+    ]
+    rows += [Row(f"movement of {SHOWN_ARM.heading}", case.of(MOVEMENT, SHOWN_ARM))]
+    return Seen("disagrees" if lower and all(lower) else "cannot tell", _measured(rows))
 
 
 def not_there(finding: Finding) -> Seen:
     """What no study of this tool has yet."""
-    return Seen("not measured", "the tool does not have it yet")
+    return Seen("not measured", why="the tool does not have it yet")
 
 
 def own_demonstrations(finding: Finding) -> Seen:
-    """The answer of the report, and every factor's level at which sets say something of their own."""
+    """The headline beside every contrast that was measured, as the report's answer has it."""
     verdicts: dict[Outcome, Verdict] = {"demonstrations": "agrees", "task": "disagrees", "unmeasured": "not measured"}
-    told = f"{HEADLINE.heading}: {alike(finding.case, HEADLINE)}; {EFFECT.heading} {effect_in_words(finding.effect)}"
-    return Seen(verdicts.get(finding.outcome, "cannot tell"), told)
+    rows = [Row(f"{HEADLINE.heading}, {one.heading}", finding.case.alike(HEADLINE, one.name)) for one in CONTRASTS]
+    rows += [Row(EFFECT.heading, finding.effect, True)]
+    return Seen(verdicts.get(finding.outcome, "cannot tell"), _measured(rows))
 
 
 def untrained(finding: Finding) -> Seen:
     """The case against its untrained control."""
     if finding.untrained is None:
         return NOT_MEASURED
-    one, control = (case.alike(HEADLINE, OTHER_DRAW.name) for case in (finding.case, finding.untrained))
+    both = {"trained": finding.case, "untrained": finding.untrained}
+    found = {name: case.alike(HEADLINE, OTHER_DRAW.name) for name, case in both.items()}
     verdicts: dict[Side, Verdict] = {"above": "disagrees", "below": "agrees", "unclear": "cannot tell"}
-    numbers = f"{HEADLINE.heading} with {OTHER_DRAW.heading} {with_interval(one)}, untrained {with_interval(control)}"
-    return Seen(verdicts.get(apart(one, control), "not measured"), numbers)
+    rows = [Row(f"{HEADLINE.heading} with {OTHER_DRAW.heading}, {name}", one) for name, one in found.items()]
+    return Seen(verdicts.get(apart(found["trained"], found["untrained"]), "not measured"), tuple(rows))
 
 
 def imitation(finding: Finding) -> Seen:
@@ -175,16 +184,12 @@ def imitation(finding: Finding) -> Seen:
     imitating = [arm for one, arm in IMITATIONS if case.of(HEADLINE, one, arm).mean is not None]
     if not imitating:
         return NOT_MEASURED
-    told = [
-        (arm, case.of(HEADLINE, SHOWN_ARM, arm), case.of(HEADLINE, SHOWN_ARM, arm, match=EFFECT.name))
-        for arm in (TUNED_ARM, *imitating)
-    ]
-    more = apart(told[1][1], told[0][1])
-    numbers = [
-        f"{together(SHOWN_ARM, arm)} {with_interval(one)} ({EFFECT.heading} {effect_in_words(effect)})"
-        for arm, one, effect in told
-    ]
-    return Seen(_as_claimed(more), f"{HEADLINE.heading}: {listed(numbers)}")
+    rows = []
+    for arm in (TUNED_ARM, *imitating):
+        rows.append(Row(f"{HEADLINE.heading}, {together(SHOWN_ARM, arm)}", case.of(HEADLINE, SHOWN_ARM, arm)))
+        rows.append(Row(OF_WHICH, case.of(HEADLINE, SHOWN_ARM, arm, match=EFFECT.name), True))
+    more = apart(case.of(HEADLINE, SHOWN_ARM, imitating[0]), case.of(HEADLINE, *QUESTION))
+    return Seen(_as_claimed(more), tuple(rows))
 
 
 def _as_claimed(found: Side) -> Verdict:
@@ -192,28 +197,23 @@ def _as_claimed(found: Side) -> Verdict:
     return told.get(found, "not measured")
 
 
-def _change(case: Case, factor: str, level: str, arms: Sequence[Arm] = QUESTION) -> Estimate:
-    return case.effect(factor, level, COSINE, arms, OWN.name)
-
-
-def _little(changes: Sequence[Estimate]) -> Verdict:
-    """Whether all are within the bound, or one is wholly outside of it."""
-    ends = [(one.low, one.high) for one in changes if one.low is not None and one.high is not None]
-    if not ends:
+def _little(change: Estimate) -> Verdict:
+    """Whether a change is within the bound, or wholly outside of it."""
+    if change.low is None or change.high is None:
         return "not measured"
-    if any(low > LITTLE or high < -LITTLE for low, high in ends):
+    if change.low > LITTLE or change.high < -LITTLE:
         return "disagrees"
-    return "agrees" if all(low >= -LITTLE and high <= LITTLE for low, high in ends) else "cannot tell"
+    return "agrees" if change.low >= -LITTLE and change.high <= LITTLE else "cannot tell"
 
 
 def _over(case: Case, factor: str, verdict: Verdict) -> Seen:
-    """The cosine at every level, and the own-demonstration effect beside it."""
-    told = [
-        f"{level} {with_interval(case.of(COSINE, *QUESTION, at=(factor, level)))} "
-        f"({EFFECT.heading} {with_interval(case.of(COSINE, *QUESTION, match=EFFECT.name, at=(factor, level)), 3)})"
-        for level in case.levels(factor)
-    ]
-    return Seen(verdict, f"{ICL_IT} cosine over {factor}: {listed(told)}") if told else NOT_MEASURED
+    """The cosine at every level, and the own-demonstration effect under it."""
+    rows = []
+    for level in case.levels(factor):
+        at = (factor, level)
+        rows.append(Row(f"{ICL_IT} cosine, {factor} {level}", case.of(COSINE, *QUESTION, at=at)))
+        rows.append(Row(OF_WHICH, case.of(COSINE, *QUESTION, match=EFFECT.name, at=at), True))
+    return Seen(verdict, tuple(rows)) if rows else NOT_MEASURED
 
 
 def _larger(case: Case, factor: str, more: str, less: str) -> Seen:
@@ -224,7 +224,9 @@ def _larger(case: Case, factor: str, more: str, less: str) -> Seen:
     return _over(case, factor, _as_claimed(apart(one, other)))
 
 
-def _shown(numbers: Sequence[str], of: str = "") -> Seen:
-    if not numbers:
-        return NOT_MEASURED
-    return Seen("shown", f"{of}: {listed(numbers)}" if of else listed(numbers))
+def _shown(rows: Sequence[Row]) -> Seen:
+    return Seen("shown", _measured(rows)) if _measured(rows) else NOT_MEASURED
+
+
+def _measured(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if row.estimate.mean is not None)

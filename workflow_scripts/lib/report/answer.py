@@ -23,8 +23,10 @@ class Paragraph(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The verdict in a few words, the sentences that it stands for, what similarities are made of, and what controls
-    a study lacks; and a paragraph per model."""
+    """The verdict in a few words, and the sentences that it stands for.
+
+    `made_of`: what similarities consist of; `lacks`: controls that the study is without; then a paragraph per model.
+    """
 
     verdict: str
     summary: str

@@ -15,12 +15,12 @@ from workflow_scripts.lib.report.cases import cases
 from workflow_scripts.lib.report.charts.figures import Figure, figures
 from workflow_scripts.lib.report.choice import EVERY, State, chosen
 from workflow_scripts.lib.report.encode import MISSING, as_script, encoded
-from workflow_scripts.lib.report.findings import findings
+from workflow_scripts.lib.report.export import write_tables
 from workflow_scripts.lib.report.glossary import glossary
-from workflow_scripts.lib.report.outcomes import outcomes_table
 from workflow_scripts.lib.report.says import says
 from workflow_scripts.lib.report.sections import sections_of, tables_of
 from workflow_scripts.lib.report.tidy import Tidy, tidy
+from workflow_scripts.lib.report.tuning import Adapters, loss_rows
 from workflow_scripts.lib.results.results import Results
 
 SIDE_BY_SIDE = 4  # data sets that figures show at first; of more, the first
@@ -48,29 +48,38 @@ class Choice(NamedTuple):
 
 
 def contents(
-    results: Results, controls: Mapping[str, str | None], folder: Path, confidence: str, method: str
+    results: Results,
+    adapters: Adapters,
+    controls: Mapping[str, str | None],
+    figures_folder: Path,
+    tables_folder: Path,
+    confidence: str,
+    method: str,
 ) -> dict[str, Any]:
-    """What the page's template names of the results; draws the figures into a folder.
+    """What the page's template names of the results; writes figures and tables into their folders.
 
     `confidence` and `method` are the intervals', in words.
     """
     every = cases(results, controls)
-    rows, left_out = tidy(every)
+    rows, left_out = tidy(every, list(loss_rows(adapters)))
     choices = choices_of(results, rows)
     state = State(**{choice.name: choice.options[0][0] for choice in choices})
     shown = figures(results)
     specs = {figure.name: drawing.spec_of(figure.draw()) for figure in shown}
-    tables = tables_of(every[:IN_TABLES], results)
-    drawings = [_drawn(figure, specs[figure.name], rows, state, folder) for figure in shown]
+    tables = tables_of(every, results, adapters)
+    outcomes = tables[0].table
+    write_tables(tables, rows, tables_folder)
+    drawings = [_drawn(figure, specs[figure.name], rows, state, figures_folder) for figure in shown]
     drawings = [one for one in drawings if one is not None]
-    filled = {one.section for one in drawings} | {one.section for one in tables}
+    tables = tables_of(every[:IN_TABLES], results, adapters)[1:] if len(every) > IN_TABLES else tables[1:]
+    filled = {"prompts"} | {one.section for one in drawings} | {one.section for one in tables}
     bodies = [one for one in sections_of(results) if one.name in filled]
     return {
         "answer": answer(results, controls),
         "controls": [control for control in controls if control in results.models],
         "setting": ", ".join(f"{factor} {level}" for factor, level in results.reference.items()),
         "confidence": confidence,
-        "outcomes": outcomes_table(findings(every)),
+        "outcomes": outcomes,
         "choices": choices,
         "drawings": drawings,
         "tables": tables,
@@ -153,5 +162,3 @@ def _cut(count: int, left_out: Sequence[str]) -> str:
     if left_out:
         told.append(f"Figures are without {', '.join(left_out)}.")
     return " ".join([*told, "All of it is in tables/ beside this page."] if told else [])
-
-

@@ -37,11 +37,14 @@ def with_rows(spec: Spec, rows: Sequence[Mapping[str, Any]], width: float, label
     panels = len({(row["dataset"], row["of"] if spec.get("transform") else "") for row in rows})
     beside = max(1, min(spec["columns"], panels, int(width // 230)))
     inner = max(60, int((width - left - 20 - (beside - 1) * ((left if labels else 24) + 22)) // beside))
+    field = spec["facet"]["field"]
+    sort = list(dict.fromkeys(row[field] for row in rows if field in row))
     legend = {"columns": max(1, int(width // 190)), "direction": "horizontal" if width > 640 else "vertical"}
     return {
         **spec,
         "data": {"values": list(rows), "name": "rows"},
         "columns": beside,
+        "facet": {**spec["facet"], "sort": sort or None},
         "spec": {**spec["spec"], "width": inner},
         "config": {
             **spec["config"],

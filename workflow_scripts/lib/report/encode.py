@@ -57,7 +57,9 @@ def _differences(codes: list[NDArray[np.int64]], names: Sequence[str]) -> list[N
     """The ends of an interval less its mean, all else less the row before; what is missing counts as a number there."""
     mean = codes[names.index("mean")]
     return [
-        np.where((one == MISSING) | (mean == MISSING), MISSING, one - mean) if _is_end(name) else np.diff(one, prepend=0)
+        np.where((one == MISSING) | (mean == MISSING), MISSING, one - mean)
+        if _is_end(name)
+        else np.diff(one, prepend=0)
         for name, one in zip(names, codes, strict=True)
     ]
 
@@ -67,7 +69,7 @@ def _is_end(name: str) -> bool:
 
 
 def _split(column: NDArray[np.int64]) -> bytes:
-    """Low bytes and then high bytes of 16-bit integers, little-endian; they wrap around, and back as they are summed."""
+    """Low bytes and then high bytes of 16-bit integers; they wrap around, and back as they are summed."""
     both = column.astype("<i8").astype("<i2").view(np.uint8).reshape(-1, 2)
     return both[:, 0].tobytes() + both[:, 1].tobytes()
 

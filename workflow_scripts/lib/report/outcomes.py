@@ -6,7 +6,7 @@ from workflow_scripts.lib.arms import CEILINGS, QUESTION
 from workflow_scripts.lib.measures import HEADLINE, NOISE
 from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import Case, together
-from workflow_scripts.lib.report.findings import Finding, Outcome, Side
+from workflow_scripts.lib.report.findings import Finding, Outcome, Side, beyond_zero
 from workflow_scripts.lib.report.state_tables import CASE, heads
 from workflow_scripts.lib.report.table import Cell, Column, Head, Row, Table, cell, table
 from workflow_scripts.lib.report.wording import NOTHING, magnitude, percent
@@ -30,10 +30,16 @@ AGAINST: dict[Side | None, str] = {
 def outcomes_table(findings: Sequence[Finding]) -> Table:
     """A row of every studied case: the outcome in three words, and the numbers that it rests on."""
     columns = [Column(HEADLINE.heading, name) for name in ("own", "another draw's set", "another query")]
-    columns += [Column(OWN_DEMONSTRATION_EFFECT.heading, name) for name in ("effect", "of own", "layers", "untrained")]
+    columns += [
+        Column(OWN_DEMONSTRATION_EFFECT.heading, name)
+        for name in ("effect", "of own", "layers", "elsewhere", "untrained")
+    ]
     columns += [Column("ceilings", together(*arms)) for arms in CEILINGS]
     columns += [Column("noise", "shared")]
-    caption = f"What ICL and IT share, case by case; {HEADLINE.heading} at the last layer."
+    caption = (
+        f"What ICL and IT share, case by case; {HEADLINE.heading} at the last layer. Layers and elsewhere: where the "
+        f"{OWN_DEMONSTRATION_EFFECT.heading} is above zero."
+    )
     return table(caption, [*CASE, "they share"], columns, [_row(finding) for finding in findings])
 
 
@@ -49,6 +55,7 @@ def _row(finding: Finding) -> Row:
             cell(finding.effect),
             Cell(percent(finding.part_of_own)),
             Cell(layers_above(case)),
+            Cell(levels_above(case)),
             cell(untrained) if untrained else Cell(NOTHING),
             *(cell(case.of(HEADLINE, *arms)) for arms in CEILINGS),
             Cell(magnitude(case.of(NOISE, *QUESTION).mean)),
@@ -69,6 +76,14 @@ def layers_above(case: Case) -> str:
         return NOTHING
     above = [layer for layer, low in lows.items() if low is not None and low > 0]
     return f"{', '.join(runs(above))} of {layers[-1]}" if above else "none"
+
+
+def levels_above(case: Case) -> str:
+    """Levels of factors at which the own-demonstration effect is above zero, by its interval and its test."""
+    effects = case.at_levels(HEADLINE, OWN_DEMONSTRATION_EFFECT.name)
+    if not effects:
+        return NOTHING
+    return ", ".join(level for level, effect in effects.items() if beyond_zero(effect) == "above") or "none"
 
 
 def runs(numbers: Sequence[int]) -> list[str]:

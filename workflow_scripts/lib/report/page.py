@@ -86,8 +86,9 @@ TEMPLATE = """\
 <body>
 <header>
 <h1>{{ title }}</h1>
-<p class="question">Does showing a language model demonstrations in its prompt (in-context learning, ICL) move its hidden
-states as tuning it on the same demonstrations (instruction tuning, IT) does, and more than tuning on others would?</p>
+<p class="question">Does showing a language model demonstrations in its prompt (in-context learning, ICL) move its
+hidden states as tuning it on the same demonstrations (instruction tuning, IT) does, and more than tuning on others
+would?</p>
 <p class="answer"><span class="verdict">{{ answer.verdict }}</span> {{ answer.summary }}
 {% if answer.lacks %}<span class="note">{{ answer.lacks }}</span>{% endif %}</p>
 <nav aria-label="sections">
@@ -122,6 +123,18 @@ states as tuning it on the same demonstrations (instruction tuning, IT) does, an
 <h2>{{ heading }}</h2>
 {% if intro %}<p>{{ intro }}</p>{% endif %}
 {{ drawn(name) }}
+{% if name == "prompts" %}
+<p class="key small">
+{% for kind in kinds %}<span style="--part: {{ kind.colour }}">{{ kind.name }}</span> {% endfor %}</p>
+{% for dataset, some in prompts %}
+<h3>{{ dataset }}</h3>
+{% for prompt in some %}
+<p class="small">{{ prompt.arms }}: {{ prompt.weights }}</p>
+<pre>{% for one in prompt.stretches %}
+<span style="--part: {{ one.kind.colour }}">{{ one.text }}</span>{% endfor %}</pre>
+{% endfor %}
+{% endfor %}
+{% endif %}
 </section>
 {% endfor %}
 

@@ -1,4 +1,4 @@
-"""What each figure shows, in one sentence worked out from its rows: its alternative text, and the head of its caption."""
+"""What each figure shows, in one sentence worked out from its rows: alternative text, and the head of a caption."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from workflow_scripts.lib.arms import QUESTION
 from workflow_scripts.lib.measures import HEADLINE
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import INTERACTION, SET, WHOLE
+from workflow_scripts.lib.report.cases import ICL_IT
 from workflow_scripts.lib.report.wording import listed, number
 
 Rows = Sequence[Mapping[str, Any]]
@@ -43,14 +44,16 @@ def _apart(rows: Rows) -> str:
 
 
 def overview(rows: Rows) -> str:
-    """The whole, how much of it is the set's own, and its control."""
+    """Of the first model: the whole, how much of it is the set's own, and its control."""
+    model = rows[0]["model"]
+    rows = [row for row in rows if row["model"] == model]
     pooled = _of(rows, match=WHOLE)
     theirs = [
         sum(row["mean"] for row in rows if row["dataset"] == name and row["match"] in (SET, INTERACTION))
         for name in dict.fromkeys(row["dataset"] for row in rows if row["match"] == INTERACTION)
     ]
-    told = controlled([row for row in rows if row["measure"] == HEADLINE.heading and row["of"] == rows[0]["of"]])
-    parts = f"Pooled similarity {span(pooled)}" if pooled else ""
+    told = controlled([row for row in rows if row["measure"] == HEADLINE.heading and row["of"] == ICL_IT])
+    parts = f"{model}: pooled similarity {span(pooled)}" if pooled else ""
     if pooled and theirs:
         parts += f", of which {span(theirs)} is these demonstrations' own"
     return " ".join(filter(None, [f"{parts}." if parts else "", told[:1].upper() + told[1:]]))
@@ -80,7 +83,11 @@ def changes(rows: Rows) -> str:
     if not own:
         return "No interval: nothing is said to change." if rows else ""
     told = [f"{level} ({span(_of(found, level=level))})" for level in levels]
-    return f"Beyond its interval it changes at {listed(told)}." if told else "At no level does it change beyond its interval."
+    return (
+        f"Beyond its interval it changes at {listed(told)}."
+        if told
+        else "At no level does it change beyond its interval."
+    )
 
 
 def along(rows: Rows) -> str:
@@ -88,9 +95,19 @@ def along(rows: Rows) -> str:
     own = [row for row in rows if row["match"] == OWN.name and row["measure"] == HEADLINE.heading]
     if not own:
         return ""
-    best = [max((r for r in own if r["dataset"] == d), key=lambda r: r["mean"]) for d in dict.fromkeys(r["dataset"] for r in own)]
+    best = [
+        max((r for r in own if r["dataset"] == d), key=lambda r: r["mean"])
+        for d in dict.fromkeys(r["dataset"] for r in own)
+    ]
     told = [f"{row['dataset']} {number(row['mean'], 2)} after {row['level']} steps" for row in best[:FEW]]
     return f"{QUESTION[1].heading} is most like {QUESTION[0].heading} on {listed(told)}."
+
+
+def fallen(rows: Rows) -> str:
+    """From where to where losses went."""
+    last = max(row["step"] for row in rows)
+    first, end = ([row["mean"] for row in rows if row["step"] == step] for step in (0, last))
+    return f"Losses went from {span(first)} to {span(end)} in {last} steps."
 
 
 SAYS: Mapping[str, Callable[[Rows], str]] = {
@@ -102,6 +119,7 @@ SAYS: Mapping[str, Callable[[Rows], str]] = {
     "arms": each,
     "patched": lambda rows: ends(rows, "match"),
     "answers": each,
+    "losses": fallen,
 }
 
 

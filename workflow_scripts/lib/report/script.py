@@ -82,11 +82,14 @@ SCRIPT = r"""
     const panels = new Set(rows.map((row) => JSON.stringify([row.dataset, spec.transform ? row.of : ""]))).size;
     const beside = Math.max(1, Math.min(spec.columns, panels, Math.floor(width / 230)));
     const inner = Math.max(60, Math.floor((width - left - 20 - (beside - 1) * ((labels ? left : 24) + 22)) / beside));
-    const legend = { columns: Math.max(1, Math.floor(width / 190)), direction: width > 640 ? "horizontal" : "vertical" };
+    const field = spec.facet.field, sort = [...new Set(rows.flatMap((row) => (field in row ? [row[field]] : [])))];
+    const direction = width > 640 ? "horizontal" : "vertical";
+    const legend = { columns: Math.max(1, Math.floor(width / 190)), direction };
     return {
       ...spec,
       data: { values: rows, name: "rows" },
       columns: beside,
+      facet: { ...spec.facet, sort: sort.length ? sort : null },
       spec: { ...spec.spec, width: inner },
       config: {
         ...spec.config,
@@ -106,6 +109,10 @@ SCRIPT = r"""
     still.hidden = true;
     live.hidden = rows.length === 0;
     if (!rows.length) return;
+    const now = state(), first = Object.keys(now).every((name) => now[name] === page.first[name]);
+    figure.querySelector("figcaption b").hidden = !first;
+    const chosenNow = Object.values(now).filter(Boolean).join(", ");
+    const label = first ? still.querySelector("svg").getAttribute("aria-label") : `${one.title}, for ${chosenNow}`;
     figure.shown = [tables[one.table], rows];
     if (figure.querySelector(".values").open) list(figure);
     const spec = fitted(one.spec, rows, figure.clientWidth, one.labels);
@@ -115,12 +122,13 @@ SCRIPT = r"""
     });
     const svg = live.querySelector("svg");
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", still.querySelector("svg")?.getAttribute("aria-label") ?? one.title);
+    svg.setAttribute("aria-label", label);
   }
 
   function list(figure) {
     const [table, rows] = figure.shown;
-    const keys = table.names.filter((name) => name !== "above" && name !== "place" && new Set(rows.map((row) => row[name])).size > 1);
+    const varies = (name) => new Set(rows.map((row) => row[name])).size > 1;
+    const keys = table.names.filter((name) => !["above", "place"].includes(name) && varies(name));
     const numbers = table.numbers.filter((name) => rows.some((row) => row[name] !== null));
     const line = (cells, tag) => {
       const row = document.createElement("tr");

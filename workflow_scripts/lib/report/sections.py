@@ -5,8 +5,11 @@ from typing import NamedTuple
 
 from workflow_scripts.lib.report import answer_tables, patched, state_tables
 from workflow_scripts.lib.report.cases import Case
+from workflow_scripts.lib.report.findings import findings
+from workflow_scripts.lib.report.outcomes import outcomes_table
 from workflow_scripts.lib.report.table import Table
 from workflow_scripts.lib.report.tidy import moments
+from workflow_scripts.lib.report.tuning import Adapters, tuning_table
 from workflow_scripts.lib.results.results import Results
 from workflow_scripts.lib.study.factors import factor_named
 
@@ -57,18 +60,25 @@ def sections_of(results: Results) -> list[Section]:
         ),
         Section("behaviour", "Behaviour"),
         Section("tuning", "Tuning"),
+        Section("prompts", "One prompt of each arm"),
     ]
 
 
 def _of_factor(name: str) -> Section:
     factor = factor_named(name)
-    return Section(f"factor-{name}", f"Factor: {name}", f"{factor.says[:1].upper()}{factor.says[1:]}." if factor else "", name)
+    return Section(
+        f"factor-{name}", f"Factor: {name}", f"{factor.says[:1].upper()}{factor.says[1:]}." if factor else "", name
+    )
 
 
-def tables_of(every: Sequence[Case], results: Results) -> list[Placed]:
+def tables_of(every: Sequence[Case], results: Results, adapters: Adapters) -> list[Placed]:
     """The tables that have rows; one for each factor among them."""
     along = moments(results.factors)
-    found = [Placed(section, name, make(every)) for section, name, make in TABLES]
+    here = {(case.model, case.dataset) for case in every}
+    tuned = tuning_table({case: rows for case, rows in adapters.items() if case in here})
+    found = [Placed("answer", "outcomes", outcomes_table(findings(every)))]
+    found += [Placed(section, name, make(every)) for section, name, make in TABLES]
+    found.append(Placed("tuning", "tuning", tuned))
     for factor in results.factors:
         section = "path" if factor in along else f"factor-{factor}"
         found.append(Placed(section, f"effects-{factor}", answer_tables.effects_table(every, factor)))

@@ -7,7 +7,7 @@ STYLE = """
   --ground: #181817; --mark: #ff8b3d; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-padding-top: 4.5rem; }
-body { margin: 0 auto; padding: 2rem 2rem 5rem; max-width: 78rem; color: var(--ink); background: var(--ground);
+body { margin: 0 auto; padding: 1.4rem 2rem 5rem; max-width: 78rem; color: var(--ink); background: var(--ground);
   font: 1rem/1.55 var(--sans); }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.015em; font-weight: 650; }
 h2 { font-size: 1.2rem; margin: 4rem 0 .4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font-weight: 650; }
@@ -22,17 +22,18 @@ code { font-size: .85em; }
 .answer { border-left: 3px solid var(--mark); padding: .1rem 0 .1rem 1rem; max-width: 62rem; margin: 0 0 1rem; }
 .verdict { font-weight: 700; }
 .note, .small { color: var(--soft); font-size: .85rem; }
-nav { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; margin: 0 0 1rem; font-size: .85rem; }
+nav { display: flex; flex-wrap: wrap; gap: 0 1.1rem; margin: 0 0 .3rem; font-size: .82rem; }
 nav a { color: var(--soft); text-decoration: none; padding: .15rem 0; }
 nav a:hover { color: var(--ink); text-decoration: underline; }
 #choices { position: sticky; top: 0; z-index: 2; display: flex; flex-wrap: wrap; gap: .4rem 1rem; padding: .5rem 0;
-  margin: 0 0 .6rem; background: var(--ground); border-bottom: 1px solid var(--rule); }
+  margin: 0; background: var(--ground); border-bottom: 1px solid var(--rule); }
 #choices[hidden] { display: none; }
 #choices label { display: flex; gap: .4rem; align-items: center; font-size: .8rem; color: var(--soft); min-width: 0; }
 #choices select { font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--rule);
   border-radius: 4px; padding: .15rem .3rem; max-width: 15rem; min-width: 0; text-overflow: ellipsis; }
 figure { margin: 0 0 2.2rem; break-inside: avoid; min-width: 0; }
-figure > h3 { margin-top: 1rem; }
+#answer figure > h3 { margin-bottom: 0; }
+figure > h3 { margin-top: .8rem; }
 .still svg, .live svg { display: block; max-width: 100%; height: auto; }
 .live { width: 100%; overflow-x: auto; }
 .live.vega-embed { display: block; padding: 0; }

@@ -1,4 +1,4 @@
-"""Tidy tables that figures are drawn from: a row is an estimate, told by what it is of. Each is made once for all figures.
+"""Tidy tables that figures are drawn from: a row is an estimate, told by what it is of.
 
 Keys are short words for people, numbers are the mean and the ends of its interval. A table is filled in the order of
 what a reader needs first and stops at `ROOM`, so that the page of a study of any size stays one that opens: what did
@@ -6,11 +6,20 @@ not fit is in the files of tables all the same, and the page says that it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
-from workflow_scripts.lib.measures import ACCORDS, ACCURACY, BEHAVIOURS, CHANGES, HEADLINE, MOVEMENT, NOISE
-from workflow_scripts.lib.measures import SIMILARITIES
+from workflow_scripts.lib.measures import (
+    ACCORDS,
+    ACCURACY,
+    BEHAVIOURS,
+    CHANGES,
+    HEADLINE,
+    MOVEMENT,
+    NOISE,
+    SIMILARITIES,
+)
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OTHER_LABEL, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES
 from workflow_scripts.lib.patching.patches import PATCHES
@@ -42,18 +51,23 @@ class Tidy(NamedTuple):
         return [dict(zip(names, row, strict=True)) for row in (self.rows if rows is None else rows)]
 
 
-def tidy(every: Sequence[Case], room: int = ROOM) -> tuple[dict[str, Tidy], list[str]]:
-    """The tables by name, and what of them did not fit into so many rows."""
+def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: int = ROOM) -> tuple[dict[str, Tidy], list[str]]:
+    """The tables by name, and what of them did not fit into so many rows; `losses` are tuning's."""
     tables = {name: Tidy(name, (*HEAD, *keys), numbers, []) for name, keys, numbers in SHAPES}
     left_out = []
-    for what, name, make in FILLS:
-        rows = [(case.model, case.dataset, *row) for case in every for row in make(case)]
+    fills = [(what, name, partial(_rows, every, make)) for what, name, make in FILLS]
+    for what, name, rows_of in (*fills, ("losses of tuning", "tuning", lambda: list(losses))):
+        rows = rows_of()
         if room < len(rows):
             left_out.append(what)
             continue
         room -= len(rows)
         tables[name].rows.extend(rows)
     return tables, left_out
+
+
+def _rows(every: Sequence[Case], make: Make) -> list[Row]:
+    return [(case.model, case.dataset, *row) for case in every for row in make(case)]
 
 
 def _ends(estimate: Estimate) -> tuple[float | None, ...]:
@@ -152,7 +166,9 @@ def _path(case: Case) -> Iterator[Row]:
         for place, level in enumerate(case.levels(factor)):
             at = (factor, level)
             moved = case.of(MOVEMENT, tuned, at=at).mean
-            told = [(HEADLINE.heading, m.name, case.of(HEADLINE, *QUESTION, match=m.name, at=at)) for m in LEVEL_MATCHES[:3]]
+            told = [
+                (HEADLINE.heading, m.name, case.of(HEADLINE, *QUESTION, match=m.name, at=at)) for m in LEVEL_MATCHES[:3]
+            ]
             told.append((ACCURACY.heading, OWN.name, case.of(ACCURACY, tuned, at=at)))
             for measure, match, one in told:
                 if moved is not None and one.mean is not None:
@@ -183,6 +199,7 @@ SHAPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("path", ("level", "place", "measure", "match"), ("moved", *ENDS)),
     ("patches", LAYERED, BANDED),
     ("answers", ("of", "measure"), ENDS),
+    ("tuning", ("draw", "step"), ("mean",)),
 )
 FILLS: tuple[tuple[str, str, Make], ...] = (
     ("parts over layers", "states", _parts),

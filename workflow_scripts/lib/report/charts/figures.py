@@ -7,7 +7,7 @@ import altair as alt
 
 from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE
 from workflow_scripts.lib.report.cases import ICL_IT
-from workflow_scripts.lib.report.charts import arms, layers, levels, overview
+from workflow_scripts.lib.report.charts import arms, layers, levels, losses, overview
 from workflow_scripts.lib.report.choice import Where
 from workflow_scripts.lib.report.tidy import moments
 from workflow_scripts.lib.results.results import Results
@@ -37,20 +37,22 @@ class Figure(NamedTuple):
     labels: str = ""
 
 
-OVERVIEW = Figure(
-    "overview",
-    "answer",
-    "What ICL and IT have in common, and how much of it these demonstrations account for",
-    "Bars: the parts that add up to the pooled similarity of updates, with the interval of the whole. Points: the "
-    "similarity as measured, with another draw's set, and with another query. Dashed box: ceilings, an arm and the same "
-    "once more. Black line: what noise alone would give.",
-    "states",
-    overview.WHERE,
-    overview.overview,
-    labels="dataset",
-)
+def _overview(cases: int) -> Figure:
+    return Figure(
+        "overview",
+        "answer",
+        "What ICL and IT have in common, and how much of it these demonstrations account for",
+        "Bars: the parts that add up to the pooled similarity of updates, with the interval of the whole. Points: the "
+        "similarity as measured, with another draw's set, and with another query. Dashed box: ceilings, an arm and the "
+        "same once more. Black line: what noise alone would give.",
+        "states",
+        overview.where(cases),
+        overview.overview,
+        labels="dataset",
+    )
+
+
 FIXED = (
-    OVERVIEW,
     Figure(
         "parts-over-layers",
         "layers",
@@ -101,8 +103,8 @@ FIXED = (
         "patched",
         "patching",
         "Accuracy of the anchor's run with a state put in at one layer",
-        "At the embeddings the run is the anchor's and at the last layer the arm's, by construction; between, states do "
-        "the arm's work from where the line has risen. Bands hold all layers at once.",
+        "At the embeddings the run is the anchor's and at the last layer the arm's, by construction; between, states "
+        "do the arm's work from where the line has risen. Bands hold all layers at once.",
         "patches",
         layers.WHERE_PATCHED,
         layers.patched_over_layers,
@@ -117,13 +119,27 @@ FIXED = (
         arms.answers,
         labels="of",
     ),
+    Figure(
+        "losses",
+        "tuning",
+        "Losses while tuning at the reference setting",
+        "A line is the adapter of one draw: the mean negative log-likelihood of the label's tokens, in nats.",
+        "tuning",
+        losses.WHERE,
+        losses.losses,
+    ),
 )
 
 
 def figures(results: Results) -> list[Figure]:
     """Every figure of a study, in the order of the page: the fixed ones, and two for each factor that is no path."""
     along = moments(results.factors)
-    return [*FIXED, *(one for factor in results.factors if factor not in along for one in _of_factor(results, factor))]
+    first = _overview(sum(1 for _ in results.cells()))
+    return [
+        first,
+        *FIXED,
+        *(one for factor in results.factors if factor not in along for one in _of_factor(results, factor)),
+    ]
 
 
 def _of_factor(results: Results, factor: str) -> Sequence[Figure]:
@@ -152,5 +168,3 @@ def _of_factor(results: Results, factor: str) -> Sequence[Figure]:
             lambda: levels.accuracies(names, at),
         ),
     )
-
-

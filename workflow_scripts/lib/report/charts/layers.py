@@ -61,7 +61,9 @@ def parts_over_layers() -> alt.FacetChart:
     )
     whole = alt.Chart().transform_filter(f"datum.match === '{WHOLE}'")
     band = whole.mark_rule(color=INK, strokeWidth=1.3).encode(x=layer, y="low:Q", y2="high:Q")
-    return panels([bars, band, whole.mark_point(filled=True, color=INK, size=18).encode(x=layer, y="mean:Q")], height=210)
+    return panels(
+        [bars, band, whole.mark_point(filled=True, color=INK, size=18).encode(x=layer, y="mean:Q")], height=210
+    )
 
 
 def similarity_over_layers() -> alt.FacetChart:

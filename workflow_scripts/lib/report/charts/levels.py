@@ -48,7 +48,9 @@ def accuracies(levels: Sequence[str], reference: str) -> alt.FacetChart:
 
 
 def _level(levels: Sequence[str]) -> alt.X:
-    return alt.X("level:O", title=None, scale=alt.Scale(domain=list(levels)), axis=alt.Axis(labelAngle=0, labelLimit=90))
+    return alt.X(
+        "level:O", title=None, scale=alt.Scale(domain=list(levels)), axis=alt.Axis(labelAngle=0, labelLimit=90)
+    )
 
 
 def _points(levels: Sequence[str], field: str, names: dict[str, str], title: str, *, zero: bool) -> list[alt.Chart]:
@@ -97,5 +99,3 @@ def path() -> alt.FacetChart:
         .encode(x=x, y="mean:Q", text="level:N")
     )
     return panels([curve, spans, points, steps], height=210)
-
-

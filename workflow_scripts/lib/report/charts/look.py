@@ -17,7 +17,7 @@ INK, SOFT, RULE, GROUND, WASH = "var(--ink)", "var(--soft)", "var(--rule)", "var
 PAPER = {INK: "#1c1c1c", SOFT: "#5d5d5d", RULE: "#d9d6cf", GROUND: "#ffffff", WASH: "#efedea"}
 COLOURS = (INK, "#CC79A7", "#2f9fd0", "#009E73", "#999999", "#D55E00", "#B58900", "#8a6fc2")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3], [4, 1], [10, 3], [5, 2, 1, 2])
-SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "stroke")
+SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-right", "stroke")
 PART_COLOURS = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00")  # what any set does is blue, what this set does orange
 
 MATCHES = [match.heading for match in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT)]
@@ -131,15 +131,9 @@ def panels(
     width: int = 260,
     columns: int = 3,
     panel: str = "",
-    apart: bool = False,
 ) -> alt.FacetChart:
-    """The layers once for every model or data set, or for what the expression `panel` gives; rows come as `rows`.
-
-    `apart`: layers have colours and legends of their own.
-    """
+    """The layers once for every model or data set, or for what the expression `panel` gives; rows come as `rows`."""
     chart = alt.layer(*layers).properties(width=width, height=height)
-    if apart:
-        chart = chart.resolve_scale(color="independent", shape="independent")
     field = "panel" if panel else by
     faceted = chart.facet(alt.Facet(f"{field}:N", sort=None, title=None), columns=columns, data=alt.NamedData("rows"))
     if panel:

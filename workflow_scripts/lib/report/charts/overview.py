@@ -5,34 +5,42 @@ import altair as alt
 from workflow_scripts.lib.arms import CEILINGS
 from workflow_scripts.lib.measures import HEADLINE, NOISE
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OTHER_LABEL, OWN
-from workflow_scripts.lib.measures.parts import GENERAL, INTERACTION, QUERY, SET, WHOLE
+from workflow_scripts.lib.measures.parts import WHOLE
 from workflow_scripts.lib.report.cases import ICL_IT, together
 from workflow_scripts.lib.report.charts.look import (
     COLOURS,
     INK,
     INTERVAL,
+    MATCHES,
     PART_COLOURS,
     SHAPES,
     SOFT,
     WASH,
     panels,
     said,
-    schemed,
     words,
 )
+from workflow_scripts.lib.report.choice import Where
 from workflow_scripts.lib.report.tidy import PART
 from workflow_scripts.lib.report.wording import PART_SHORT
 
-PARTS = (GENERAL, QUERY, SET, INTERACTION)
-BESIDE = (OWN, OTHER_DRAW, OTHER_LABEL)
-WHERE = {"measure": [PART, HEADLINE.heading, NOISE.heading], "model": "@model", "layer": "@layer"}
-STEP = 76  # pixels that a data set takes
+BESIDE = {contrast.name: contrast.heading for contrast in (OWN, OTHER_DRAW, OTHER_LABEL)}
+LINES = [*PART_SHORT.values(), *BESIDE.values()]
+PLACES = [MATCHES.index(heading) for heading in BESIDE.values()]
+STEP = 54  # pixels that a data set takes
+FEW = 8  # cases that are shown at once; of more, one model's
+
+
+def where(cases: int) -> Where:
+    """The rows that it is drawn from, of a study of so many cases."""
+    rows = {"measure": [PART, HEADLINE.heading, NOISE.heading], "layer": "@layer"}
+    return rows if cases <= FEW else {**rows, "model": "@model"}
 
 
 def overview() -> alt.FacetChart:
     """For each data set of a model a bar of the parts, three points beneath it, ceilings as a band, noise as a line."""
-    lane = alt.YOffset("lane:N", scale=alt.Scale(domain=["parts", *(c.name for c in BESIDE)], paddingInner=0.1))
-    y = alt.Y("dataset:N", title=None, sort=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0.06))
+    lane = alt.YOffset("lane:N", scale=alt.Scale(domain=["parts", *BESIDE], paddingInner=0.1))
+    y = alt.Y("dataset:N", title=None, sort=None, scale=alt.Scale(paddingInner=0.2, paddingOuter=0.06))
     x = alt.X("mean:Q", title=f"{HEADLINE.heading} of {ICL_IT}")
     return panels(
         [_ceilings(y), _noise(y), _bars(x, y, lane), _whole(y, lane), _spans(y, lane), _points(x, y, lane)],
@@ -40,8 +48,12 @@ def overview() -> alt.FacetChart:
         width=760,
         height=alt.Step(STEP, **{"for": "position"}),  # type: ignore[arg-type]
         columns=1,
-        apart=True,
     )
+
+
+def _colour() -> alt.Color:
+    colours = [*PART_COLOURS, *(COLOURS[place] for place in PLACES)]
+    return alt.Color("line:N", scale=alt.Scale(domain=LINES, range=colours), legend=alt.Legend(title=None))
 
 
 def _rows(test: str) -> alt.Chart:
@@ -68,18 +80,20 @@ def _noise(y: alt.Y) -> alt.Chart:
 
 
 def _bars(x: alt.X, y: alt.Y, lane: alt.YOffset) -> alt.Chart:
-    order = {name: str(i) for i, name in enumerate(PARTS)}
+    order = {name: str(i) for i, name in enumerate(PART_SHORT)}
     return (
         _rows(f"datum.measure === '{PART}' && datum.match !== '{WHOLE}'")
-        .transform_calculate(lane="'parts'", order=f"toNumber({words('match', order)})", part=words("match", PART_SHORT))
+        .transform_calculate(
+            lane="'parts'", order=f"toNumber({words('match', order)})", line=words("match", PART_SHORT)
+        )
         .mark_bar()
         .encode(
             x=x.stack("zero"),
             y=y,
             yOffset=lane,
             order="order:Q",
-            color=alt.Color("part:N", scale=schemed(_PARTS, PART_COLOURS), legend=alt.Legend(title="parts that add up")),
-            tooltip=said(("part:N", "part"), *INTERVAL),
+            color=_colour(),
+            tooltip=said(("line:N", "part"), *INTERVAL),
         )
     )
 
@@ -94,32 +108,18 @@ def _whole(y: alt.Y, lane: alt.YOffset) -> alt.Chart:
 
 
 def _beside() -> alt.Chart:
-    of = " || ".join(f"datum.match === '{contrast.name}'" for contrast in BESIDE)
-    headings = {contrast.name: contrast.heading for contrast in BESIDE}
+    of = " || ".join(f"datum.match === '{name}'" for name in BESIDE)
     rows = _rows(f"datum.measure === '{HEADLINE.heading}' && datum.of === '{ICL_IT}' && ({of})")
-    return rows.transform_calculate(lane="datum.match", beside=words("match", headings))
+    return rows.transform_calculate(lane="datum.match", line=words("match", BESIDE))
 
 
 def _spans(y: alt.Y, lane: alt.YOffset) -> alt.Chart:
-    colour = alt.Color("beside:N", scale=schemed(_HEADINGS, COLOURS), legend=None)
-    return _beside().mark_rule(strokeWidth=1.8).encode(x="low:Q", x2="high:Q", y=y, yOffset=lane, color=colour)
+    return _beside().mark_rule(strokeWidth=1.8).encode(x="low:Q", x2="high:Q", y=y, yOffset=lane, color=_colour())
 
 
 def _points(x: alt.X, y: alt.Y, lane: alt.YOffset) -> alt.Chart:
-    legend = alt.Legend(title="similarity, matched by")
-    return (
-        _beside()
-        .mark_point(filled=True, size=70, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            yOffset=lane,
-            color=alt.Color("beside:N", scale=schemed(_HEADINGS, COLOURS), legend=legend),
-            shape=alt.Shape("beside:N", scale=schemed(_HEADINGS, SHAPES), legend=legend),
-            tooltip=said(("beside:N", "matched by"), *INTERVAL),
-        )
-    )
-
-
-_PARTS = list(PART_SHORT.values())
-_HEADINGS = [contrast.heading for contrast in BESIDE]
+    shapes = ["square"] * len(PART_SHORT) + [SHAPES[place] for place in PLACES]
+    shape = alt.Shape("line:N", scale=alt.Scale(domain=LINES, range=shapes), legend=alt.Legend(title=None))
+    points = _beside().mark_point(filled=True, size=70, opacity=1)
+    tooltip = said(("line:N", "matched by"), *INTERVAL)
+    return points.encode(x=x, y=y, yOffset=lane, color=_colour(), shape=shape, tooltip=tooltip)

@@ -65,7 +65,7 @@ def contents(
     choices = choices_of(results, rows)
     state = State(**{choice.name: choice.options[0][0] for choice in choices})
     shown = figures(results)
-    specs = {figure.name: drawing.spec_of(figure.draw()) for figure in shown}
+    specs = {figure.name: drawing.spec_of(figure.draw) for figure in shown}
     tables = tables_of(every, results, adapters)
     outcomes = tables[0].table
     write_tables(tables, rows, tables_folder)

@@ -3,6 +3,8 @@
 .dvc/config names it as plots.html_template. DVC's templates are of Vega-Lite 5.
 """
 
+from functools import cache
+
 import vl_convert
 
 VEGA_LITE = "5.21"
@@ -25,6 +27,7 @@ body { font: 1rem/1.5 "Helvetica Neue", Helvetica, Arial, sans-serif; margin: 2r
 """
 
 
+@cache
 def plots_page() -> str:
     """The page with DVC's placeholders; `{scripts}`, which would load from the net, is not among them."""
     bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE).replace("</script", "<\\/script")

@@ -11,7 +11,7 @@ import vl_convert
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
-from workflow_scripts.lib.report.charts.look import PAPER
+from workflow_scripts.lib.report.charts.look import GROUND, PAPER
 
 VEGA_LITE = "6.4"
 WIDTHS = {"one-column": 85, "two-column": 178}  # millimetres
@@ -83,6 +83,7 @@ def write(spec: Spec, rows: Sequence[Mapping[str, Any]], folder: Path, name: str
     """NAME-one-column.svg and .pdf, and the same of two columns; fonts are in the PDF."""
     for called, millimetres in WIDTHS.items():
         pixels = millimetres / POINT
+        spec = {**spec, "config": {**spec["config"], "background": GROUND}}
         svg = on_paper(svg_of(with_rows(spec, rows, pixels * DRAWN_AT[called], labels)))
         svg = _scaled(svg, pixels)
         (folder / f"{name}-{called}.svg").write_text(svg, encoding="utf-8")

@@ -1,13 +1,10 @@
 """The page into which `dvc plots show` and `diff` put their plots, with Vega in it: DVC's own loads it from the net.
 
-.dvc/config names it as plots.html_template. DVC's templates are of Vega-Lite 5.
+.dvc/config names it as plots.html_template; the templates of plots in .dvc/plots/ are of the same Vega-Lite.
 """
 
-from functools import cache
+from workflow_scripts.lib.report.drawing import bundle
 
-import vl_convert
-
-VEGA_LITE = "5.21"
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,8 +24,6 @@ body { font: 1rem/1.5 "Helvetica Neue", Helvetica, Arial, sans-serif; margin: 2r
 """
 
 
-@cache
 def plots_page() -> str:
     """The page with DVC's placeholders; `{scripts}`, which would load from the net, is not among them."""
-    bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE).replace("</script", "<\\/script")
-    return PAGE.replace("BUNDLE", bundle)
+    return PAGE.replace("BUNDLE", bundle().replace("</script", "<\\/script"))

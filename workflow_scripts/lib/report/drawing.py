@@ -71,6 +71,7 @@ def on_paper(svg: str) -> str:
 def inline(svg: str, name: str, label: str) -> Markup:
     """SVG as an element of the page: it scales, says what it shows, and its ids are its own."""
     body = re.sub(r'((?:id|xlink:href|href)="#?|url\(#)(?=[\w-])', rf"\g<1>{name}-", svg[svg.index("<svg") :])
+    body = re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", body)  # of marks: the picture has one text
     attributes = Markup('<svg role="img" aria-label="{}" ').format(label)
     return Markup(re.sub(r"\d+\.\d{3,}", _shorter, body).replace("<svg ", attributes, 1))
 

@@ -108,6 +108,7 @@ would?</p>
 {{ numbers(outcomes, True) }}
 {% if cut %}<p class="note">{{ cut }}</p>{% endif %}
 <details><summary>In words, model by model</summary>
+<p>{{ answer.made_of }}</p>
 {% for paragraph in answer.paragraphs %}
 <h3>{{ paragraph.heading }}</h3>
 <ul class="points">

@@ -121,6 +121,7 @@ SCRIPT = r"""
       mode: "vega-lite", actions: false, renderer: "svg", tooltip: { theme: dark ? "dark" : "light" },
     });
     const svg = live.querySelector("svg");
+    for (const mark of svg.querySelectorAll("[role]")) mark.removeAttribute("role"); // one picture, with one text
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", label);
   }

@@ -170,7 +170,7 @@ def test_tables_are_files_for_programs_and_for_papers(made):
     assert [row["they share"] for row in rows] == ["its own demonstrations", "the task alone", "nothing shown"]
     assert rows[0]["update cosine: own"] == "0.600"
     assert rows[0]["update cosine: own: interval"] == "0.580 to 0.620"
-    assert rows[0]["own-demonstration effect: layers"] == "2 to 4 of 4"
+    assert rows[0]["own-demonstration effect: layers"] == "1 to 4 of 4"
     tex = (made / "tables/effects-shots.tex").read_text()
     assert tex.count(r"\toprule") == tex.count(r"\end{tabular}") == 1
     assert r"$-$0.100" in tex

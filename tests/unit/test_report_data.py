@@ -142,7 +142,7 @@ def test_a_case_is_told_by_its_outcome_and_what_it_rests_on():
     told = dict(zip([name for _, some in found.groups for name in some], row.cells, strict=True))
     assert told["effect"] == Cell("0.100", ("0.080 to 0.120", "p = 0.004"))
     assert told["of own"].value == "17 %"
-    assert told["layers"].value == "2 to 4 of 4"  # the effect is 0.1 of the layer's share, its band 0.02 wide
+    assert told["layers"].value == "1 to 4 of 4"  # the effect grows by 0.025 a layer, its band reaches 0.02 down
     assert told["untrained"].value == "0.000"
 
 
@@ -156,7 +156,7 @@ def test_what_latex_reads_is_text():
     )
     text = latex(made)
     assert r"m\&m & 1 & 3 \\" in text
-    assert r" & {\scriptsize [0 to 2]} &  \\" in text
+    assert r"& {\scriptsize [0 to 2]} &  \\" in text
     assert r"\multicolumn{2}{c}{g\_1}" in text
     assert r"\cmidrule(lr){2-3}" in text
 

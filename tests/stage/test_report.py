@@ -107,7 +107,17 @@ class Seen(HTMLParser):
 FACTORS = [f"factor-{factor}{which}" for factor in ("shots", "labels") for which in ("", "-accuracy")]
 DRAWN = ["overview", "parts-over-layers", "similarity-over-layers", "anchor-over-layers", *FACTORS]
 DRAWN += ["arms", "patched", "answers", "losses"]
-TABLES = ["outcomes", "parts", "anchor", "similarities", "changes", "patched", "accuracies", "distances", "by-answer"]
+TABLES = [
+    "outcomes",
+    "parts",
+    "to-anchor",
+    "similarities",
+    "changes",
+    "patched",
+    "accuracies",
+    "distances",
+    "by-answer",
+]
 TABLES += ["ground", "tuning", "effects-shots", "effects-labels"]
 
 
@@ -168,8 +178,8 @@ def test_tables_are_files_for_programs_and_for_papers(made):
     with (made / "tables/outcomes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["they share"] for row in rows] == ["its own demonstrations", "the task alone", "nothing shown"]
-    assert rows[0]["update cosine: own"] == "0.600"
-    assert rows[0]["update cosine: own: interval"] == "0.580 to 0.620"
+    assert rows[0]["update cosine: own set, own query"] == "0.600"
+    assert rows[0]["update cosine: own set, own query: interval"] == "0.580 to 0.620"
     assert rows[0]["own-demonstration effect: layers"] == "1 to 4 of 4"
     tex = (made / "tables/effects-shots.tex").read_text()
     assert tex.count(r"\toprule") == tex.count(r"\end{tabular}") == 1

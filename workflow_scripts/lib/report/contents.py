@@ -132,7 +132,7 @@ def _data(
     return {
         **encoded(rows),
         "missing": MISSING,
-        "own": OWN.name,
+        "question": OWN.name,
         "first": {choice.name: choice.options[0][0] for choice in choices},
         "words": {one.name: one.heading for one in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT, *PATCHES)} | COLUMNS,
         "figures": {

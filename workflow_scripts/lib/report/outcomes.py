@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from workflow_scripts.lib.arms import CEILINGS, QUESTION
 from workflow_scripts.lib.measures import HEADLINE, NOISE
-from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, OWN_DEMONSTRATION_EFFECT
+from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OTHER_LABEL, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import Case, together
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, beyond_zero
 from workflow_scripts.lib.report.state_tables import CASE, heads
@@ -29,13 +29,13 @@ AGAINST: dict[Side | None, str] = {
 
 def outcomes_table(findings: Sequence[Finding]) -> Table:
     """A row of every studied case: the outcome in three words, and the numbers that it rests on."""
-    columns = [Column(HEADLINE.heading, name) for name in ("own", "another draw's set", "another query")]
+    columns = [Column(HEADLINE.heading, match.heading) for match in (OWN, OTHER_DRAW, OTHER_LABEL)]
     columns += [
         Column(OWN_DEMONSTRATION_EFFECT.heading, name)
         for name in ("effect", "of own", "layers", "elsewhere", "untrained")
     ]
     columns += [Column("ceilings", together(*arms)) for arms in CEILINGS]
-    columns += [Column("noise", "shared")]
+    columns += [Column(NOISE.heading, "shared")]
     caption = (
         f"What ICL and IT share, case by case; {HEADLINE.heading} at the last layer. Layers and elsewhere: where the "
         f"{OWN_DEMONSTRATION_EFFECT.heading} is above zero."

@@ -55,7 +55,7 @@ SCRIPT = r"""
         const last = now.layer === "last", name = last ? "above" : "layer";
         tests.push([name, new Set([last ? 0 : Number(now.layer)])]);
       } else if (asked === "@contrast") {
-        if (now.contrast) tests.push([key, new Set([now.contrast, page.own])]);
+        if (now.contrast) tests.push([key, new Set([now.contrast, page.question])]);
       } else if (typeof asked === "string") {
         if (now[asked.slice(1)]) tests.push([key, new Set([now[asked.slice(1)]])]);
       } else tests.push([key, new Set(asked)]);

@@ -33,7 +33,7 @@ class Placed(NamedTuple):
 
 TABLES = (
     ("layers", "parts", state_tables.parts_table),
-    ("layers", "anchor", state_tables.anchor_table),
+    ("layers", "to-anchor", state_tables.anchor_table),
     ("arms", "similarities", state_tables.similarities_table),
     ("arms", "changes", state_tables.changes_table),
     ("patching", "patched", patched.patched_table),

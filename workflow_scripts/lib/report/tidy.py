@@ -196,7 +196,7 @@ LAYERED = ("of", "measure", "match", "layer", "above")  # `above`: layers betwee
 SHAPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("states", LAYERED, BANDED),
     ("levels", ("factor", "level", "place", "of", "measure", "match", "what"), ENDS),
-    ("path", ("level", "place", "measure", "match"), ("moved", *ENDS)),
+    ("path", ("level", "place", "measure", "match"), ("moved_by", *ENDS)),
     ("patches", LAYERED, BANDED),
     ("answers", ("of", "measure"), ENDS),
     ("tuning", ("draw", "step"), ("mean",)),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from workflow_scripts.lib.measures import MOVED
 from workflow_scripts.lib.report.state_tables import CASE
 from workflow_scripts.lib.report.table import Cell, Column, Head, Row, Table, table
 from workflow_scripts.lib.report.wording import number
@@ -23,7 +24,7 @@ class Flag(NamedTuple):
 
 
 FLAGS = (
-    Flag("did not move", lambda row: not row["moved"]),
+    Flag("did not move", lambda row: not row[MOVED.name]),
     Flag("loss rose", lambda row: row["losses"][-1] > row["losses"][0]),
     Flag("loss is not half of what it was", lambda row: row["losses"][0] / 2 < row["losses"][-1] <= row["losses"][0]),
 )

@@ -74,8 +74,7 @@ def similarity_over_layers() -> alt.FacetChart:
 
 def to_anchor_over_layers() -> alt.FacetChart:
     """The paper's comparison: the two arms' similarity to each other, and each one's to the anchor."""
-    pairs = [ICL_IT, *TO_ANCHOR]
-    return panels(lines("of", {pair: pair for pair in pairs}, "similarity"), height=210)
+    return panels(lines("of", {arms: arms for arms in (ICL_IT, *TO_ANCHOR)}, "similarity"), height=210)
 
 
 def patched_over_layers() -> alt.FacetChart:

@@ -79,7 +79,7 @@ def path() -> alt.FacetChart:
     headings = [*shown.values(), accuracy]
     line = f"datum.measure === '{ACCURACY.heading}' ? '{accuracy}' : {words('match', shown)}"
     rows = alt.Chart().transform_calculate(line=line)
-    x = alt.X("moved:Q", title=f"{MOVEMENT.heading} of {QUESTION[1].heading}", scale=alt.Scale(zero=True))
+    x = alt.X("moved_by:Q", title=f"{MOVEMENT.heading} of {QUESTION[1].heading}", scale=alt.Scale(zero=True))
     y = alt.Y("mean:Q", title="similarity, accuracy")
     curve = rows.mark_line(strokeWidth=1.8).encode(
         x=x, y=y, order="place:Q", color=coloured("line", headings), strokeDash=dashed("line", headings)
@@ -89,7 +89,7 @@ def path() -> alt.FacetChart:
         x=x,
         y="mean:Q",
         color=coloured("line", headings),
-        tooltip=said(("level:N", "steps"), ("line:N", ""), ("moved:Q", "moved"), *INTERVAL),
+        tooltip=said(("level:N", "steps"), ("line:N", ""), ("moved_by:Q", "moved by"), *INTERVAL),
     )
     first = f"datum.match === '{OWN.name}' && datum.measure === '{HEADLINE.heading}'"
     steps = (

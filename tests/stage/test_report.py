@@ -118,7 +118,7 @@ TABLES = [
     "distances",
     "by-answer",
 ]
-TABLES += ["ground", "tuning", "effects-shots", "effects-labels"]
+TABLES += ["by-answer", "ground", "tuning", "effects-shots", "effects-labels"]
 
 
 def test_the_page_begins_with_the_answer_and_one_figure(page):

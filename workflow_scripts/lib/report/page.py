@@ -48,7 +48,7 @@ TEMPLATE = """\
 {%- if head.beneath %}<span class="beneath">{{ head.beneath }}</span>{% endif %}</th>
 {% endfor %}
 {% for cell in row.cells %}
-<td>{{ cell.value }}{% for line in cell.beneath %}<span class="beneath">{{ line }}</span>{% endfor %}</td>
+<td{% if cell.value | length > 20 %} class="text"{% endif %}>{{ cell.value }}{% for line in cell.beneath %}<span class="beneath">{{ line }}</span>{% endfor %}</td>
 {% endfor %}
 </tr>
 {% endfor %}
@@ -128,12 +128,13 @@ would?</p>
 <p class="key small">
 {% for kind in kinds %}<span style="--part: {{ kind.colour }}">{{ kind.name }}</span> {% endfor %}</p>
 {% for dataset, some in prompts %}
-<h3>{{ dataset }}</h3>
+<details{{ " open" if loop.first }}><summary>{{ dataset }}</summary>
 {% for prompt in some %}
 <p class="small">{{ prompt.arms }}: {{ prompt.weights }}</p>
 <pre>{% for one in prompt.stretches %}
 <span style="--part: {{ one.kind.colour }}">{{ one.text }}</span>{% endfor %}</pre>
 {% endfor %}
+</details>
 {% endfor %}
 {% endif %}
 </section>

@@ -7,11 +7,13 @@ from workflow_scripts.lib.arms import QUESTION
 from workflow_scripts.lib.measures import HEADLINE
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import INTERACTION, SET, WHOLE
+from workflow_scripts.lib.patching.patches import PATCHES
 from workflow_scripts.lib.report.cases import ICL_IT
-from workflow_scripts.lib.report.wording import listed, number
+from workflow_scripts.lib.report.wording import PART_SHORT, listed, number
 
 Rows = Sequence[Mapping[str, Any]]
 FEW = 3  # data sets that a sentence names
+WORDS = PART_SHORT | {WHOLE: "the whole"} | {patch.name: patch.heading for patch in PATCHES}
 
 
 def span(values: Sequence[float]) -> str:
@@ -63,7 +65,7 @@ def ends(rows: Rows, key: str = "of") -> str:
     """At the last layer, each line's value, over the data sets shown."""
     last = [row for row in rows if row.get("above", 0) == 0]
     names = list(dict.fromkeys(row[key] for row in last))
-    told = [f"{name} {span(_of(last, **{key: name}))}" for name in names]
+    told = [f"{WORDS.get(name, name)} {span(_of(last, **{key: name}))}" for name in names]
     return f"At the last layer {listed(told)}." if told else ""
 
 

@@ -37,7 +37,7 @@ def _rows_of_points(field: str, names: dict[str, str], rows: list[str], title: s
     headings = list(names.values())
     told = alt.Chart().transform_calculate(line=words(field, names))
     y = alt.Y("of:N", title=None, sort=rows, axis=alt.Axis(grid=True, labelLimit=150))
-    aside = alt.YOffset("line:N", scale=alt.Scale(domain=headings, range=[-6, 6]))
+    aside = alt.YOffset("line:N", scale=alt.Scale(domain=headings, paddingOuter=1))
     spans = told.mark_rule(strokeWidth=1.6).encode(
         x="low:Q", x2="high:Q", y=y, yOffset=aside, color=coloured("line", headings)
     )

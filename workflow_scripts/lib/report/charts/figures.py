@@ -10,6 +10,7 @@ from workflow_scripts.lib.report.cases import ICL_IT
 from workflow_scripts.lib.report.charts import arms, layers, levels, losses, overview
 from workflow_scripts.lib.report.choice import Where
 from workflow_scripts.lib.report.tidy import moments
+from workflow_scripts.lib.report.wording import begun
 from workflow_scripts.lib.results.results import Results
 
 
@@ -162,7 +163,7 @@ def _of_factor(results: Results, factor: str) -> Sequence[Figure]:
             f"factor-{factor}-accuracy",
             f"factor-{factor}",
             f"{factor}: accuracy",
-            f"{ACCURACY.heading} of each arm; the shaded level is the reference.",
+            f"{begun(ACCURACY.heading)}, of each arm; the shaded level is the reference.",
             "levels",
             levels.where_accuracies(factor),
             lambda: levels.accuracies(names, at),

@@ -48,7 +48,8 @@ TEMPLATE = """\
 {%- if head.beneath %}<span class="beneath">{{ head.beneath }}</span>{% endif %}</th>
 {% endfor %}
 {% for cell in row.cells %}
-<td{% if cell.value | length > 20 %} class="text"{% endif %}>{{ cell.value }}{% for line in cell.beneath %}<span class="beneath">{{ line }}</span>{% endfor %}</td>
+<td{% if cell.value | length > 20 %} class="text"{% endif %}>{{ cell.value }}
+{%- for line in cell.beneath %}<span class="beneath">{{ line }}</span>{% endfor %}</td>
 {% endfor %}
 </tr>
 {% endfor %}

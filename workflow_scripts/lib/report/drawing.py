@@ -11,7 +11,7 @@ import vl_convert
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
-from workflow_scripts.lib.report.charts.look import GROUND, PAPER
+from workflow_scripts.lib.report.charts.look import GROUND, PANEL, PAPER
 
 VEGA_LITE = "6.4"
 WIDTHS = {"one-column": 85, "two-column": 178}  # millimetres
@@ -33,20 +33,21 @@ def with_rows(spec: Spec, rows: Sequence[Mapping[str, Any]], width: float, label
 
     `labels`: the field whose words stand at the left of every panel, where these are no numbers.
     """
+    field = spec["facet"]["field"]
+    if field == PANEL:
+        rows = [{**row, PANEL: f"{row['dataset']}, states of {row['of']}"} for row in rows]
+    sort = list(dict.fromkeys(row[field] for row in rows))
     longest = max((len(str(row[labels])) for row in rows), default=0) if labels else 0
     limit = round(min(180, width * 0.3))
     left = min(limit, round(6.2 * longest)) + 14 if labels else 52
-    panels = len({(row["dataset"], row["of"] if spec.get("transform") else "") for row in rows})
-    beside = max(1, min(spec["columns"], panels, int(width // 230)))
-    inner = max(60, int((width - left - 20 - (beside - 1) * ((left if labels else 24) + 22)) // beside))
-    field = spec["facet"]["field"]
-    sort = list(dict.fromkeys(row[field] for row in rows if field in row))
+    beside = max(1, min(spec["columns"], len(sort), int(width // 230)))
+    inner = max(60, int((width - left - 20 - (beside - 1) * 24) // beside))
     legend = {"columns": max(1, int(width // 190)), "direction": "horizontal" if width > 640 else "vertical"}
     return {
         **spec,
         "data": {"values": list(rows), "name": "rows"},
         "columns": beside,
-        "facet": {**spec["facet"], "sort": sort or None},
+        "facet": {**spec["facet"], "sort": sort},
         "spec": {**spec["spec"], "width": inner},
         "config": {
             **spec["config"],

@@ -76,20 +76,21 @@ SCRIPT = r"""
   }
 
   function fitted(spec, rows, width, labels) {
+    const field = spec.facet.field;
+    if (field === "panel") rows = rows.map((row) => ({ ...row, panel: `${row.dataset}, states of ${row.of}` }));
+    const sort = [...new Set(rows.map((row) => row[field]))];
     const longest = labels ? Math.max(0, ...rows.map((row) => String(row[labels]).length)) : 0;
     const limit = Math.round(Math.min(180, width * 0.3));
     const left = labels ? Math.min(limit, Math.round(6.2 * longest)) + 14 : 52;
-    const panels = new Set(rows.map((row) => JSON.stringify([row.dataset, spec.transform ? row.of : ""]))).size;
-    const beside = Math.max(1, Math.min(spec.columns, panels, Math.floor(width / 230)));
-    const inner = Math.max(60, Math.floor((width - left - 20 - (beside - 1) * ((labels ? left : 24) + 22)) / beside));
-    const field = spec.facet.field, sort = [...new Set(rows.flatMap((row) => (field in row ? [row[field]] : [])))];
+    const beside = Math.max(1, Math.min(spec.columns, sort.length, Math.floor(width / 230)));
+    const inner = Math.max(60, Math.floor((width - left - 20 - (beside - 1) * 24) / beside));
     const direction = width > 640 ? "horizontal" : "vertical";
     const legend = { columns: Math.max(1, Math.floor(width / 190)), direction };
     return {
       ...spec,
       data: { values: rows, name: "rows" },
       columns: beside,
-      facet: { ...spec.facet, sort: sort.length ? sort : null },
+      facet: { ...spec.facet, sort },
       spec: { ...spec.spec, width: inner },
       config: {
         ...spec.config,

@@ -15,6 +15,7 @@ from workflow_scripts.lib.report.charts.look import (
     BAND,
     INK,
     INTERVAL,
+    PANEL,
     PART_COLOURS,
     SOFT,
     coloured,
@@ -81,7 +82,7 @@ def patched_over_layers() -> alt.FacetChart:
     """Accuracy of the anchor's run with a state put in at one layer; a panel for each arm that it is from."""
     names = {patch.name: patch.heading for patch in DRAWN}
     drawn = lines("match", names, ACCURACY.heading)
-    return panels(drawn, height=190, panel="datum.dataset + ', states of ' + datum.of")
+    return panels(drawn, height=190, by=PANEL)
 
 
 def lines(field: str, names: dict[str, str], title: str) -> list[Any]:

@@ -49,7 +49,10 @@ def accuracies(levels: Sequence[str], reference: str) -> alt.FacetChart:
 
 def _level(levels: Sequence[str]) -> alt.X:
     return alt.X(
-        "level:O", title=None, scale=alt.Scale(domain=list(levels)), axis=alt.Axis(labelAngle=0, labelLimit=90)
+        "level:O",
+        title=None,
+        scale=alt.Scale(domain=list(levels)),
+        axis=alt.Axis(labelAngle=0, labelLimit=90, labelExpr="datum.value"),
     )
 
 

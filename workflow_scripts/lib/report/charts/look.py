@@ -20,6 +20,7 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3], [4, 1], [10, 3], [5, 2, 
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-right", "stroke")
 PART_COLOURS = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00")  # what any set does is blue, what this set does orange
 
+PANEL = "panel"  # a data set and an arm, which drawing.py and script.py put together
 MATCHES = [match.heading for match in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT)]
 
 AXIS = {
@@ -124,18 +125,9 @@ def _quoted(text: str) -> str:
 
 
 def panels(
-    layers: Sequence[Any],
-    *,
-    by: str = "dataset",
-    height: Any,
-    width: int = 260,
-    columns: int = 3,
-    panel: str = "",
+    layers: Sequence[Any], *, by: str = "dataset", height: Any, width: int = 260, columns: int = 3
 ) -> alt.FacetChart:
-    """The layers once for every model or data set, or for what the expression `panel` gives; rows come as `rows`."""
+    """The layers once for every model, data set, or `PANEL`; rows come as `rows`."""
     chart = alt.layer(*layers).properties(width=width, height=height)
-    field = "panel" if panel else by
-    faceted = chart.facet(alt.Facet(f"{field}:N", sort=None, title=None), columns=columns, data=alt.NamedData("rows"))
-    if panel:
-        faceted = faceted.transform_calculate(panel=panel)
+    faceted = chart.facet(alt.Facet(f"{by}:N", sort=None, title=None), columns=columns, data=alt.NamedData("rows"))
     return faceted.configure(**CONFIG)

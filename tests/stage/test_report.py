@@ -266,7 +266,7 @@ def test_what_is_aggregated_is_reported(tmp_path):
     text = words(outputs["report"].read_text(encoding="utf-8"))
     assert "Yes. In the one case studied ICL moves states as tuning on its own demonstrations does" in text
     assert "95 % interval" in text
-    assert text.count("What each level of") == 4  # above the table, and to those who do not see it
+    assert text.count("What each level of") == 2
 
 
 def test_a_study_of_one_measure_has_a_page(tmp_path):
@@ -300,7 +300,7 @@ def test_provenance_is_told_as_it_is_given_with_no_place_or_time(made, page):
     places = [page.rindex(text) for text in told]
     assert places == sorted(places)
     assert str(made) not in page
-    assert socket.gethostname() not in page
+    assert socket.gethostname() not in still(page)
     assert not re.search(r"\b20\d\d-\d\d-\d\d", page)
 
 

@@ -55,7 +55,9 @@ def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: int = ROOM) ->
     """The tables by name, and what of them did not fit into so many rows; `losses` are tuning's."""
     tables = {name: Tidy(name, (*HEAD, *keys), numbers, []) for name, keys, numbers in SHAPES}
     left_out = []
-    fills = [(what, name, partial(_rows, every, make)) for what, name, make in FILLS]
+    fills: list[tuple[str, str, Callable[[], list[Row]]]] = [
+        (what, name, partial(_rows, every, make)) for what, name, make in FILLS
+    ]
     for what, name, rows_of in (*fills, ("losses of tuning", "tuning", lambda: list(losses))):
         rows = rows_of()
         if room < len(rows):

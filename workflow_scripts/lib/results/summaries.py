@@ -13,6 +13,8 @@ from workflow_scripts.lib.measures.contrasts import (
     OTHER_LABEL,
     OWN,
     OWN_DEMONSTRATION_EFFECT,
+    Contrast,
+    Difference,
 )
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
 from workflow_scripts.lib.results.results import Results
@@ -40,7 +42,7 @@ def headline_of(results: Results) -> dict[Cell, dict[str, float | None]]:
 
 
 def _headline(results: Results, cell: Cell) -> dict[str, float | None]:
-    matches = {
+    matches: dict[str, Contrast | Difference] = {
         "own": OWN,
         "other draw": OTHER_DRAW,
         "other query": OTHER_LABEL,

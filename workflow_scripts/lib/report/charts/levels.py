@@ -58,7 +58,7 @@ def _level(levels: Sequence[str]) -> alt.X:
 
 def _points(levels: Sequence[str], field: str, names: dict[str, str], title: str, *, zero: bool) -> list[alt.Chart]:
     headings = list(names.values())
-    aside = alt.XOffset("line:N", scale=alt.Scale(domain=headings, paddingOuter=2))
+    aside = alt.XOffset("line:N", scale=alt.Scale(domain=headings, paddingOuter=1))
     rows = alt.Chart().transform_calculate(line=words(field, names))
     spans = rows.mark_rule(strokeWidth=1.6).encode(
         x=_level(levels), xOffset=aside, y="low:Q", y2="high:Q", color=coloured("line", headings)

@@ -11,8 +11,8 @@ from workflow_scripts.lib.errors import StudyError
 
 # Imported name -> distributions that count, to the minor release: numbers, drawings and text are their work.
 COUNTS = {
+    "altair": ["altair"],
     "jinja2": ["jinja2"],
-    "matplotlib": ["matplotlib"],
     "numpy": ["numpy"],
     "pandas": ["pandas", "numpy"],
     "peft": ["peft"],
@@ -20,6 +20,7 @@ COUNTS = {
     "tokenizers": ["tokenizers"],
     "torch": ["torch"],
     "transformers": ["transformers", "tokenizers"],
+    "vl_convert": ["vl-convert-python"],
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
 CARRIES = {

@@ -273,7 +273,7 @@ def test_dvc_experiments(copy):
     copy.quiet()
     assert "0.5001" in copy.run("dvc params diff")
     assert "apart" in copy.run("dvc exp show --csv")
-    assert "accuracy" in copy.run("dvc metrics diff --all one two")
+    assert "anchor right" in copy.run("dvc metrics diff --all one two")
     copy.run("dvc plots diff --json one two")
 
 

@@ -80,6 +80,10 @@ class Results:
             return []
         return [level for level in self._all_levels[factor] if self._setting(*cell, factor, level) in self._settings]
 
+    def every_level(self, factor: str) -> list[str]:
+        """All levels of a factor in the study's order, the reference's too."""
+        return list(self._all_levels.get(factor, []))
+
     def _setting(self, model: str, dataset: str, factor: str | None, level: str | None) -> tuple[str, str, str, str]:
         """Where a setting's estimates stand: the reference's own, where nothing else is said.
 

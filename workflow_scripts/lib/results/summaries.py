@@ -5,8 +5,17 @@ from itertools import combinations
 from typing import Any
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, MEASURES, MOVED, NOISE, SIMILARITIES
-from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
+from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, MEASURES, MOVED, NOISE, SIMILARITIES
+from workflow_scripts.lib.measures.contrasts import (
+    CONTRASTS,
+    DIFFERENCES,
+    OTHER_DRAW,
+    OTHER_LABEL,
+    OWN,
+    OWN_DEMONSTRATION_EFFECT,
+    Contrast,
+    Difference,
+)
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
 from workflow_scripts.lib.results.results import Results
 
@@ -25,6 +34,25 @@ def metrics_of(results: Results) -> dict[str, Any]:
     for model, dataset in results.cells():
         metrics.setdefault(model, {})[dataset] = _cell_metrics(results, (model, dataset))
     return metrics
+
+
+def headline_of(results: Results) -> dict[Cell, dict[str, float | None]]:
+    """(model, data set) -> the few numbers that `dvc metrics show` prints: a row, last layer, reference setting."""
+    return {cell: _headline(results, cell) for cell in results.cells()}
+
+
+def _headline(results: Results, cell: Cell) -> dict[str, float | None]:
+    matches: dict[str, Contrast | Difference] = {
+        "own": OWN,
+        "other draw": OTHER_DRAW,
+        "other query": OTHER_LABEL,
+        "own less other": OWN_DEMONSTRATION_EFFECT,
+    }
+    told = {name: results.at(*cell, HEADLINE.name, *ASKED, match=one.name) for name, one in matches.items()}
+    effect = told["own less other"]
+    found = {name: one.mean for name, one in told.items()} | {"from": effect.low, "to": effect.high, "p": effect.p}
+    found |= {f"{arm} right": results.at(*cell, ACCURACY.name, arm).mean for arm in ARMS}
+    return {name: None if value is None else round(value, 3) for name, value in found.items()}
 
 
 def _cell_metrics(results: Results, cell: Cell) -> dict[str, Any]:

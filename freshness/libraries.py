@@ -11,6 +11,8 @@ from workflow_scripts.lib.errors import StudyError
 
 # Imported name -> distributions that count, to the minor release: numbers, drawings and text are their work.
 COUNTS = {
+    "babel": ["babel"],
+    "gguf": ["gguf"],
     "jinja2": ["jinja2"],
     "matplotlib": ["matplotlib"],
     "numpy": ["numpy"],
@@ -23,7 +25,7 @@ COUNTS = {
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
 CARRIES = {
-    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe"),
+    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "platformdirs"),
     *("pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
 OURS = "workflow_scripts"

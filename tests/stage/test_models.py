@@ -73,12 +73,12 @@ def test_a_folder_that_lacks_something_says_what(tiny_folder, tmp_path, removed,
     copy = shutil.copytree(tiny_folder, tmp_path / "copy")
     (copy / removed).unlink()
     with pytest.raises(ModelError, match=message):
-        pin_local(LocalModel(source="local", path=copy))
+        pin_local(LocalModel(source="local", path=copy), tmp_path)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
-        pin_local(LocalModel(source="local", path=tmp_path / "no"))
+        pin_local(LocalModel(source="local", path=tmp_path / "no"), tmp_path)
 
 
 def test_real_weights_and_tokenizer(outside, tmp_path):

@@ -4,7 +4,7 @@ Facts that need no download: what a thing is called in a locale, what kind of th
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from babel import Locale, UnknownLocaleError
@@ -13,6 +13,7 @@ from babel.localedata import locale_identifiers
 
 from workflow_scripts.lib.data.rows import DataError, Row
 
+COLUMNS = ("name", "english", "kind", "locale", "continent")
 COUNTRY = re.compile(r"[A-Z]{2}")  # not the regions above countries, which have numbers
 NO_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}  # unions, leftovers and what tests are made with
 LANGUAGE = re.compile(r"[a-z]{2}")  # those with a code of two letters: the others are known to few
@@ -51,8 +52,8 @@ KINDS: dict[str, Callable[[Locale], dict[str, str]]] = {
 }
 
 
-def rows(kinds: list[str], locales: list[str]) -> list[Row]:
-    """A row per name and locale: its kind, its locale, its name there and in English, and a country's continent.
+def rows(kinds: Sequence[str], locales: Sequence[str]) -> list[Row]:
+    """A row per name and locale with COLUMNS: the name there and in English, of what, and a country's continent.
 
     Names that hold a remark or a number are left out, and so are those that a locale does not have.
     """

@@ -5,8 +5,9 @@ The text is worked out from the estimates; nothing here knows how they come out.
 
 from pathlib import Path
 
-from workflow_scripts.lib.artifacts.tables import read_origin, whole
+from workflow_scripts.lib.artifacts.tables import read_origin, readable, whole
 from workflow_scripts.lib.command import command
+from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.report.contents import contents
 from workflow_scripts.lib.report.page import page
 from workflow_scripts.lib.report.settings import RenderReport
@@ -19,6 +20,7 @@ def render_report(
     parts: Path,
     effects: Path,
     *,
+    models: dict[str, Path],
     levels: dict[str, list[str]],
     reference: dict[str, str],
     controls: dict[str, str | None],
@@ -33,6 +35,7 @@ def render_report(
         similarity: every estimate of the study
         parts: of the update similarity
         effects: of levels against the reference
+        models: model -> its prepared folder, which says where it comes from
         levels: factor -> all its levels, in the order in which the report shows them
         reference: factor -> its reference level
         controls: untrained model -> the model that it is the control of, null where there is none; may be empty
@@ -46,8 +49,14 @@ def render_report(
     with whole(figures) as folder, whole(report) as path:
         folder.mkdir()
         shown = contents(results, controls, folder, f"{100 * confidence:g} %", METHOD)
-        text = page(title=settings.title, provenance=provenance, **shown)
+        told = {name: _about(prepared) for name, prepared in models.items()}
+        text = page(title=settings.title, provenance=provenance, models=told, **shown)
         path.write_text(text, encoding="utf-8")
+
+
+def _about(prepared: Path) -> str:
+    with readable(prepared):
+        return read_about(prepared).text
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from workflow_scripts.lib.arms import ARMS
 from workflow_scripts.lib.artifacts.tables import ArtifactError
 from workflow_scripts.lib.measures import COSINE, MEASURES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
+from workflow_scripts.lib.models.about import About
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES
 from workflow_scripts.lib.patching.patches import PATCH_DIFFERENCES, PATCHES
 from workflow_scripts.lib.report.contents import TABLES
@@ -30,11 +31,18 @@ PROVENANCE = {
 }
 
 
+def told_of(folder):
+    """Model -> its prepared folder, with what it says of itself."""
+    (folder / "prepared").mkdir(exist_ok=True)
+    About(text="tiny.gguf: weights stored as Q4_1 & more", parameters=1).write(folder / "prepared")
+    return {"pocket": folder / "prepared"}
+
+
 def render(folder, *cases, controls=None, title="Study"):
     paths = write_estimates(folder, cases)
     outputs = {"report": folder / "report.html", "figures": folder / "figures"}
     words = {"controls": controls or {}, "provenance": PROVENANCE, "settings": RenderReport(title=title)}
-    render_report(**paths, **STUDY, **words, **outputs)
+    render_report(**paths, models=told_of(folder), **STUDY, **words, **outputs)
     return outputs["report"].read_text(encoding="utf-8")
 
 
@@ -49,6 +57,10 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(made):
     return (made / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_says_where_models_come_from_and_what_their_weights_were_stored_as(page):
+    assert "pocket tiny.gguf: weights stored as Q4_1 & more" in words(page)
 
 
 def words(page):
@@ -140,7 +152,7 @@ def test_what_is_aggregated_is_reported(tmp_path):
     study = {"levels": synthetic_cells.LEVELS, "reference": synthetic_cells.SETTING}
     outputs = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
     told = {"controls": {}, "provenance": PROVENANCE, "settings": RenderReport(title="Study")}
-    render_report(**paths, **study, **told, **outputs)
+    render_report(**paths, models=told_of(tmp_path), **study, **told, **outputs)
     text = words(outputs["report"].read_text(encoding="utf-8"))
     assert "Yes. Of the pooled update cosine of ICL-IT at the last layer" in text
     assert "95 % interval" in text
@@ -200,6 +212,8 @@ def test_two_runs_give_equal_bytes_by_call_and_by_command(tmp_path):
     render(one, Made(), controls={"raw": "pocket"})
     given = {"controls": {"raw": "pocket"}, "provenance": PROVENANCE}
     given |= {name: STUDY[name] for name in ("levels", "reference")}
+    two.mkdir()
+    given["models"] = {name: str(path) for name, path in told_of(two).items()}
     flags = [f"--{name}={path}" for name, path in write_estimates(two, [Made()]).items()]
     flags += [f"--{name}={json.dumps(value)}" for name, value in given.items()]
     command(

@@ -24,5 +24,5 @@ class About(BaseModel):
 
 
 def read_about(prepared: Path) -> About:
-    """What a prepared model says of itself; OSError where there is none, ValueError where it is damaged."""
+    """What a prepared model says of itself; OSError where it says nothing, ValueError where that is damaged."""
     return About.model_validate_json((prepared / ABOUT).read_text(encoding="utf-8"))

@@ -140,6 +140,9 @@ tests. As far as we know the paper shows none of these controls. On other models
 question and not a replication.</p>
 
 <h2>Provenance</h2>
+<ul class="points">
+{% for model, text in models.items() %}<li><b>{{ model }}</b> {{ text }}</li>
+{% endfor %}</ul>
 <div class="scroll" tabindex="0" role="region" aria-label="provenance">
 <table class="provenance">
 <thead><tr><th class="text">stage</th><th class="text">code</th><th class="text">settings</th>

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from workflow_scripts.lib.models import load as models
 from workflow_scripts.lib.models.files import ModelError
+from workflow_scripts.lib.models.about import ABOUT
 from workflow_scripts.lib.models.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.models.load import REFERENCE, load_model
 from workflow_scripts.lib.models.pin import check_hub, pin_local
@@ -27,7 +28,7 @@ def prepared(folder, source):
 
 def test_a_local_folder_is_loaded_where_it_is(tiny_folder, tmp_path):
     loaded = prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder))
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [REFERENCE]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [ABOUT, REFERENCE]
     assert not loaded.model.training
     assert loaded.model.dtype == torch.float32
 

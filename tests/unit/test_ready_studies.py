@@ -1,4 +1,4 @@
-"""Ready-made studies: settings that hold, and data sets of ../shared/data with the rows that its README tells."""
+"""Ready-made studies of the real model, and data sets of ../shared/data with the rows that its README tells."""
 
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.study.settings import read_study
 
 ROOT = Path(__file__).parents[2]
-STUDIES = sorted(path.name for path in (ROOT / "studies").glob("*.yaml") if path.name != "datasets.yaml")
 # Data set -> rows that its README tells of pool and queries, labels told apart, and rows left out.
 COUNTS = {
     "sst2": (6920, 1821, 2, 0),
@@ -29,23 +28,18 @@ def yaml(name):
     return YAML(typ="safe", pure=True).load((ROOT / "studies" / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_settings_hold(name):
-    assert read_study(ROOT / "studies" / name).draws > 1
-
-
 @pytest.mark.parametrize("name", ["smollm2.yaml", "real-text.yaml"])
 def test_the_real_model_stands_beside_its_untrained_control(name):
     assert controls(read_study(ROOT / "studies" / name).models) == {"smollm2-untrained": "smollm2"}
 
 
 def test_every_data_set_has_its_counts_here():
-    assert set(yaml("datasets.yaml")["datasets"]) == set(COUNTS)
+    assert set(yaml("fragments/datasets.yaml")["datasets"]) == set(COUNTS)
 
 
 @pytest.mark.parametrize("name", list(COUNTS))
 def test_rows_and_labels_are_those_of_the_readme(name, outside):
-    settings = yaml("datasets.yaml")["datasets"][name]
+    settings = yaml("fragments/datasets.yaml")["datasets"][name]
     settings |= {split: str(outside(settings[split].removeprefix("../shared/"))) for split in ("pool", "queries")}
     source = TypeAdapter(LocalDataset).validate_python(settings)
     read = {split: read_files(getattr(source, split), source) for split in ("pool", "queries")}
@@ -56,5 +50,5 @@ def test_rows_and_labels_are_those_of_the_readme(name, outside):
 
 
 def test_the_real_text_study_has_data_sets_as_they_stand_ready():
-    ready, used = yaml("datasets.yaml")["datasets"], yaml("real-text.yaml")["datasets"]
+    ready, used = yaml("fragments/datasets.yaml")["datasets"], yaml("real-text.yaml")["datasets"]
     assert used == {name: ready[name] for name in ("sst2", "trec", "agnews", "cr")}

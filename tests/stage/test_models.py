@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from workflow_scripts.lib.models import load as models
-from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.about import ABOUT
+from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.models.load import REFERENCE, load_model
 from workflow_scripts.lib.models.pin import check_hub, pin_local

@@ -6,7 +6,8 @@ another model than the one that it was quantised from.
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,8 @@ def unpack_weights(file: Path, folder: Path, dtype: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _alone(file) as where, _explained(file):
+    # Its bar of progress, which no setting of transformers switches off, would fill the job's log.
+    with _alone(file) as where, _explained(file), redirect_stderr(StringIO()):
         read: Any = AutoModelForCausalLM.from_pretrained(
             **where, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
         )

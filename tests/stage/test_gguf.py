@@ -54,6 +54,7 @@ def test_an_untrained_control_has_the_config_and_other_weights(tmp_path):
     model, _ = gguf_files.write(tmp_path / "tiny.gguf", "llama")
     folder = prepared(tmp_path / "model", tmp_path / "tiny.gguf", untrained=True)
     assert not list(folder.glob("*.safetensors"))
+    assert read_about(folder).text.endswith("licence mit; config and tokenizer alone, weights drawn from seed 0")
     drawn = load_model(folder).model
     assert drawn.config.hidden_size == 32
     assert not torch.equal(drawn.lm_head.weight, model.lm_head.weight)

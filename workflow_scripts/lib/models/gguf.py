@@ -72,18 +72,18 @@ def unpack_weights(file: Path, folder: Path, dtype: str) -> None:
     plain.save_pretrained(folder)
 
 
-def described(file: Path) -> str:
-    """What a GGUF file says of itself: name, licence, and how many of its weights are of which type."""
+def described(file: Path, *, weights: bool) -> str:
+    """What a GGUF file says of itself: name, licence and, where they are read, how many weights are of which type."""
     reader = _reader(file)
     name, licence = (_said(reader, f"general.{key}") or "not said" for key in ("name", "license"))
+    text = f"architecture {_said(reader, 'general.architecture')}, name {name}, licence {licence}"
+    if not weights:
+        return text
     types = Counter[str]()
     for tensor in reader.tensors:
         types[tensor.tensor_type.name] += int(tensor.n_elements)
     shares = ", ".join(f"{kind} {100 * count / types.total():.1f} %" for kind, count in types.most_common())
-    return (
-        f"architecture {_said(reader, 'general.architecture')}, name {name}, licence {licence}; "
-        f"weights stored as {shares}, read as numbers: a model of its own, not the one that it was quantised from"
-    )
+    return f"{text}; weights stored as {shares}, read as numbers: a model of its own, not the one it was quantised from"
 
 
 def _reader(file: Path) -> "GGUFReader":

@@ -89,7 +89,7 @@ def pin_gguf(source: GgufModel | PackageModel, folder: Path) -> ModelReference:
         if not source.untrained:
             gguf.unpack_weights(file, folder, source.dtype)
         where = f"{source.release}, {file.name}" if isinstance(source, PackageModel) else file.name
-        _about(f"{where}: {gguf.described(file)}", folder, source).write(folder)
+        _about(f"{where}: {gguf.described(file, weights=not source.untrained)}", folder, source).write(folder)
         return ModelReference(files={file.name: digest}, **_loading(source))
 
 

@@ -11,7 +11,8 @@ LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --
 
 .PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check explain forget lint format environment lock schema
 
-reproduce: .venv/installed            ## make the study that params.yaml describes
+reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
+	$(if $(STUDY),python -m startup.take $(STUDY))
 	snakemake --cores all
 
 # More threads than cores wait for one another: without this, small matrices take many times longer on two cores.

@@ -12,6 +12,8 @@ from workflow_scripts.lib.errors import StudyError
 # Imported name -> distributions that count, to the minor release: numbers, drawings and text are their work.
 COUNTS = {
     "altair": ["altair"],
+    "babel": ["babel"],
+    "gguf": ["gguf"],
     "jinja2": ["jinja2"],
     "numpy": ["numpy"],
     "pandas": ["pandas", "numpy"],
@@ -24,7 +26,7 @@ COUNTS = {
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
 CARRIES = {
-    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe"),
+    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "platformdirs", "psutil"),
     *("pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
 OURS = "workflow_scripts"

@@ -24,14 +24,17 @@ from freshness.recipes import sealed
 from freshness.sources import files_in
 from startup import warm
 from startup.checks import check_study
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.arms import ANCHOR, ARMS, SETS_DEPEND_ON, WEIGHTS, arm_named, weights_named
 from workflow_scripts.lib.data.paths import files_of, listed, watched
+from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.study.factors import Varied
 from workflow_scripts.lib.study.grid import Grid, another
 from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
+MEMORY = machine.memory()
 
 if config:
     raise WorkflowError(
@@ -180,8 +183,21 @@ def only(paths):
 
 
 def gpus(wildcards):
-    """GPUs that a cell's model takes: none where it is on the CPU by its settings."""
-    return 0 if getattr(STUDY.models[wildcards.model], "device", "cpu") == "cpu" else 1
+    """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none."""
+    device = getattr(STUDY.models[wildcards.model], "device", "cpu")
+    return 0 if device == "cpu" or (device == "auto" and not machine.has_gpu()) else 1
+
+
+def cores(wildcards):
+    """Threads of a job that runs a model: as few as let memory hold the jobs that run at once; one, of a GPU's job.
+
+    How large a model is, is known once it is prepared; Snakemake asks again before it starts the job.
+    """
+    try:
+        about = read_about(Path(f"artifacts/prepare_model/{wildcards.model}"))
+    except (OSError, ValueError):  # not made yet, or to be made again
+        return 1
+    return 1 if gpus(wildcards) else machine.threads(about.parameters, workflow.cores or 1, MEMORY)
 
 
 def every(pattern, **given):

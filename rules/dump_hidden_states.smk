@@ -11,6 +11,7 @@ rule dump_hidden_states:
         states="artifacts/dump_hidden_states/{model}/{dataset}/{setting}/{arm}.parquet",
     log:
         "logs/dump_hidden_states/{model}/{dataset}/{setting}/{arm}.log",
+    threads: cores
     resources:
         gpu=gpus,
     params:

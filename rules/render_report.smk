@@ -1,5 +1,6 @@
-# Needs: the study's estimates; sets, examples and adapters of the reference setting.  Makes: a report that opens offline,
+# Needs: the study's estimates; sets, examples and adapters of the reference setting, and what models say of themselves.  Makes: a report that opens offline,
 # every figure as SVG and PDF, every table as CSV and LaTeX, and the page that `dvc plots` puts its plots into.
+ABOUT = "artifacts/prepare_model/{model}"
 TUNED = "artifacts/tune_lora/{model}/{dataset}/reference/tuned"
 EXAMPLES = "artifacts/prepare_dataset/{dataset}.parquet"
 SETS = "artifacts/sample_demonstrations/{dataset}/reference.parquet"
@@ -13,6 +14,7 @@ rule render_report:
         adapters=every(TUNED),
         examples=every(EXAMPLES),
         sets=every(SETS),
+        about=every(ABOUT),
     output:
         report=report(
             "artifacts/render_report/report.html",
@@ -39,6 +41,7 @@ rule render_report:
         "logs/render_report.log",
     params:
         # Patterns and lists of names, as aggregate_similarity has them.
+        about=lambda wildcards: ABOUT,
         adapters=lambda wildcards: TUNED,
         examples=lambda wildcards: EXAMPLES,
         sets=lambda wildcards: SETS,
@@ -57,6 +60,7 @@ rule render_report:
             " --similarity {input.similarity:q}"
             " --parts {input.parts:q}"
             " --effects {input.effects:q}"
+            " --about {params.about:q}"
             " --adapters {params.adapters:q}"
             " --examples {params.examples:q}"
             " --sets {params.sets:q}"

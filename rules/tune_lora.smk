@@ -9,6 +9,7 @@ rule tune_lora:
         adapters=directory("artifacts/tune_lora/{model}/{dataset}/{setting}/{weights}"),
     log:
         "logs/tune_lora/{model}/{dataset}/{setting}/{weights}.log",
+    threads: cores
     resources:
         gpu=gpus,
     params:

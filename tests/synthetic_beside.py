@@ -5,9 +5,11 @@ from workflow_scripts.lib.artifacts.adapters import write_tuning
 from workflow_scripts.lib.data.examples import Example, Examples, write_examples
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, Place, ServingSet, write_sets
 from workflow_scripts.lib.data.template import Template
+from workflow_scripts.lib.models.about import About
 
 TEMPLATE = Template(query="text : {text}\nlabel :")
 QUERY = "what is asked"
+ABOUT = "tiny.gguf: weights stored as Q4_1 & more"
 FELL, ROSE, HARDLY = (0.8, 0.2), (0.3, 0.4), (0.8, 0.7)  # losses before and after tuning
 
 
@@ -34,12 +36,16 @@ def write_beside(folder, cases, losses=None):
     sets = sets_of(max((case.draws for case in cases), default=1))
     rows = [_adapter(one.set.id, (losses or {}).get(draw, FELL)) for draw, one in enumerate(sets)]
     patterns = {
+        "about": f"{folder}/models/{{model}}",
         "adapters": f"{folder}/adapters/{{model}}/{{dataset}}",
         "examples": f"{folder}/examples/{{dataset}}.parquet",
         "sets": f"{folder}/sets/{{dataset}}.parquet",
     }
     for kind in ("examples", "sets"):
         (folder / kind).mkdir(parents=True)
+    for model in models:
+        (folder / "models" / model).mkdir(parents=True)
+        About(text=ABOUT, parameters=1).write(folder / "models" / model)
     for dataset in datasets:
         query = Example("query-0", {"text": QUERY}, "positive")
         examples = Examples([], [query], ["positive", "negative"], TEMPLATE)

@@ -7,13 +7,13 @@ from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.datasets import prepare
 from workflow_scripts.lib.data.examples import write_examples
 from workflow_scripts.lib.data.rows import DataError
-from workflow_scripts.lib.data.sources import HubDataset, LocalDataset, PrepareDataset, WorldDataset
+from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.progress import log
 
 
 def prepare_dataset(
     *,
-    source: WorldDataset | LocalDataset | HubDataset,
+    source: Dataset,
     queries: int,
     seed: int,
     settings: PrepareDataset,

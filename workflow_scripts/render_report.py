@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow_scripts.lib.arms import CHOOSABLE
 from workflow_scripts.lib.artifacts.tables import read_origin, whole
 from workflow_scripts.lib.command import command
-from workflow_scripts.lib.report.beside import Files, read_adapters, read_prompts
+from workflow_scripts.lib.report.beside import Files, read_about_models, read_adapters, read_prompts
 from workflow_scripts.lib.report.contents import contents
 from workflow_scripts.lib.report.page import page
 from workflow_scripts.lib.report.plots_page import plots_page
@@ -22,6 +22,7 @@ def render_report(
     similarity: Path,
     parts: Path,
     effects: Path,
+    about: str,
     adapters: str,
     examples: str,
     sets: str,
@@ -45,6 +46,7 @@ def render_report(
         similarity: every estimate of the study
         parts: of the update similarity
         effects: of levels against the reference
+        about: folder of a prepared model, with {model} for what it is called
         adapters: folder of adapters at the reference setting, with {model} and {dataset} for what these are called
         examples: pool and queries, with {dataset}
         sets: the sets of the reference setting, with {dataset}
@@ -63,14 +65,21 @@ def render_report(
     """
     results = read_results(similarity, parts, effects, levels=levels, reference=reference)
     confidence = f"{100 * read_origin(similarity)['settings']['settings']['confidence']:g} %"
-    files = Files(adapters, examples, sets)
+    files = Files(about, adapters, examples, sets)
     tuned = read_adapters(files, models, datasets)
     prompts = read_prompts(files, datasets, [arm for arm in CHOOSABLE if arm.name in arms])
     with whole(figures) as drawn, whole(tables) as told, whole(plots) as frame, whole(report) as path:
         drawn.mkdir()
         told.mkdir()
         shown = contents(results, tuned, controls, drawn, told, confidence, METHOD)
-        text = page(title=settings.title, provenance=provenance, prompts=prompts, kinds=KINDS, **shown)
+        text = page(
+            title=settings.title,
+            provenance=provenance,
+            models=read_about_models(files, models),
+            prompts=prompts,
+            kinds=KINDS,
+            **shown,
+        )
         path.write_text(text, encoding="utf-8")
         frame.write_text(plots_page(), encoding="utf-8")
 

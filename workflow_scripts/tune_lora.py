@@ -20,6 +20,7 @@ from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.lora.batches import Example
 from workflow_scripts.lib.lora.config import TuningError, adapter_config, save_adapter
 from workflow_scripts.lib.lora.lessons import Teacher
+from workflow_scripts.lib.lora.memory import taught_at_once
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.train import Case, tune
 from workflow_scripts.lib.models.load import load_model
@@ -84,7 +85,7 @@ def _lessons(
     model: PreTrainedModel, teacher: str, prompts: Prompts, data: Examples, settings: TuneLora, seed: int
 ) -> Callable[[ServingSet], list[Example]]:
     """What an adapter learns that imitates a model which is shown a set: that one's states after texts of the pool."""
-    shown, taught_by = SHOWN[teacher], Teacher(model, settings.tokens_per_batch)
+    shown, taught_by = SHOWN[teacher], Teacher(model, taught_at_once(settings.tokens_per_batch))
 
     def of(each: ServingSet) -> list[Example]:
         used = {one.id for one in each.set.demonstrations}

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from workflow_scripts.lib.models import load as models
+from workflow_scripts.lib.models.about import ABOUT
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.models.load import REFERENCE, load_model
@@ -27,7 +28,7 @@ def prepared(folder, source):
 
 def test_a_local_folder_is_loaded_where_it_is(tiny_folder, tmp_path):
     loaded = prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder))
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [REFERENCE]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [ABOUT, REFERENCE]
     assert not loaded.model.training
     assert loaded.model.dtype == torch.float32
 
@@ -73,12 +74,12 @@ def test_a_folder_that_lacks_something_says_what(tiny_folder, tmp_path, removed,
     copy = shutil.copytree(tiny_folder, tmp_path / "copy")
     (copy / removed).unlink()
     with pytest.raises(ModelError, match=message):
-        pin_local(LocalModel(source="local", path=copy))
+        pin_local(LocalModel(source="local", path=copy), tmp_path)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
-        pin_local(LocalModel(source="local", path=tmp_path / "no"))
+        pin_local(LocalModel(source="local", path=tmp_path / "no"), tmp_path)
 
 
 def test_real_weights_and_tokenizer(outside, tmp_path):

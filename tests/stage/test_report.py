@@ -58,6 +58,10 @@ def page(made):
     return (made / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_page_says_where_models_come_from_and_what_their_weights_were_stored_as(page):
+    assert "pocket tiny.gguf: weights stored as Q4_1 & more" in words(page)
+
+
 def words(page):
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
 

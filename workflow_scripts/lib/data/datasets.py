@@ -5,13 +5,23 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from workflow_scripts.lib.data import cldr
 from workflow_scripts.lib.data.examples import Example, Examples
 from workflow_scripts.lib.data.labelled import labelled
 from workflow_scripts.lib.data.parting import apart, distinct, repeated, set_aside
 from workflow_scripts.lib.data.paths import every_path, listed
-from workflow_scripts.lib.data.readers import read_files, read_hub
-from workflow_scripts.lib.data.rows import DataError, Row
-from workflow_scripts.lib.data.sources import Dataset, Files, HubDataset, Lines, LocalDataset, WorldDataset
+from workflow_scripts.lib.data.readers import needed, read_files, read_hub
+from workflow_scripts.lib.data.rows import DataError, Row, check_columns
+from workflow_scripts.lib.data.sources import (
+    CldrDataset,
+    Dataset,
+    Files,
+    HubDataset,
+    LabelledDataset,
+    Lines,
+    LocalDataset,
+    WorldDataset,
+)
 from workflow_scripts.lib.data.summary import Summary, summed_up
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.world import texts as world
@@ -95,10 +105,13 @@ def _parted(source: Dataset, pool: int | None, queries: int, seed: int) -> Parte
     return _two(candidates, asked[0], source)
 
 
-def _read(source: LocalDataset | HubDataset) -> list[Split]:
+def _read(source: LocalDataset | HubDataset | CldrDataset) -> list[Split]:
     """The rows of the pool and of the queries, or of what both are in."""
     if isinstance(source, LocalDataset):
         return [Split(read_files(named, source), _called(named)) for named in listed(source).named_files().values()]
+    if isinstance(source, CldrDataset):
+        check_columns(cldr.COLUMNS, needed(source), "CLDR")
+        return [Split(cldr.rows(source.kinds, source.locales), "CLDR")]
     names = [name for name in (source.pool, source.queries) if isinstance(name, str)]
     return [Split(read_hub(source, name), f"{source.id}, {name}") for name in names]
 
@@ -110,7 +123,7 @@ def _called(named: Files | Lines) -> str:
     return f"{first} and {len(others)} more" if others else str(first)
 
 
-def _two(pool: Split, queries: Split, source: LocalDataset | HubDataset) -> Parted:
+def _two(pool: Split, queries: Split, source: LabelledDataset) -> Parted:
     candidates, asked = (labelled(split.rows, source, split.where) for split in (pool, queries))
     different, different_asked = distinct(candidates.examples), distinct(asked.examples)
     left = apart(different, different_asked)
@@ -127,7 +140,7 @@ def _two(pool: Split, queries: Split, source: LocalDataset | HubDataset) -> Part
     return Parted(_called_by("pool", left), _called_by("query", different_asked), dict(read), removed)
 
 
-def _one_for_both(split: Split, source: LocalDataset | HubDataset, aside: float, seed: int) -> Parted:
+def _one_for_both(split: Split, source: LabelledDataset, aside: float, seed: int) -> Parted:
     found = labelled(split.rows, source, split.where)
     different = distinct(found.examples)
     pool, queries = set_aside(different, aside, seed)

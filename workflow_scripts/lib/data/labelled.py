@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from workflow_scripts.lib.data.cells import NotTextError, label_of, text_of
 from workflow_scripts.lib.data.examples import Example
 from workflow_scripts.lib.data.rows import DataError, Row
-from workflow_scripts.lib.data.sources import HubDataset, LocalDataset
+from workflow_scripts.lib.data.sources import HubDataset, LabelledDataset
 from workflow_scripts.lib.data.template import placeholders
 
 
@@ -18,7 +18,7 @@ class Labelled(NamedTuple):
     removed: Counter[str]
 
 
-def labelled(rows: list[Row], source: LocalDataset | HubDataset, where: str) -> Labelled:
+def labelled(rows: list[Row], source: LabelledDataset, where: str) -> Labelled:
     """The examples that rows hold; DataError names the first row of each kind that is of no use, and their number.
 
     A row whose label is mapped to null is left out, whatever its texts are.
@@ -52,7 +52,7 @@ def _cell(row: Row, column: str, read: Callable[[Any], str]) -> str:
         raise NotTextError(f"{row.where}: `{column}` {error}", error.kind) from None
 
 
-def _check_labels(unknown: Counter[str], source: LocalDataset | HubDataset, where: str) -> None:
+def _check_labels(unknown: Counter[str], source: LabelledDataset, where: str) -> None:
     if not unknown:
         return
     found = ", ".join(f"{_short(value)} ({count} rows)" for value, count in unknown.most_common(5))
@@ -70,7 +70,7 @@ def _short(value: str) -> str:
 ADD = "add them, or map them to null to leave their rows out"
 
 
-def _left_out(mapped: Counter[str], unusable: dict[str, list[str]], source: LocalDataset | HubDataset) -> Counter[str]:
+def _left_out(mapped: Counter[str], unusable: dict[str, list[str]], source: LabelledDataset) -> Counter[str]:
     """Rows that are left out, by reason; DataError where the settings do not say that they may be."""
     if unusable and not source.skip_unusable:
         found = "; ".join(f"{some[0]} ({len(some)} rows are {kind})" for kind, some in unusable.items())

@@ -24,5 +24,7 @@ class TuneLora(Strict):
     steps: Positive = Field(description="of tuning; each sees all demonstrations of the set")
     max_grad_norm: float = Field(gt=0)
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
-    tokens_per_batch: Positive = Field(description="bounds memory for activations")
+    tokens_per_batch: Positive | Literal["auto"] = Field(
+        description="bounds memory for activations; auto: 2,048, or what the job's share of memory is seen to hold"
+    )
     adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")

@@ -12,6 +12,7 @@ from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_poi
 from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.batches import Batch, Example, batch_of, supervised, tokens_of
 from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, fresh_weights
+from workflow_scripts.lib.lora.memory import tokens_at_once
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import Stack, StackError
 
@@ -67,7 +68,8 @@ def _side_by_side(
     kept_steps: Sequence[int],
 ) -> list[TunedAdapter]:
     stack = Stack(base, fresh_weights(base, tuning, [case.seed for case in cases]), tuning.alpha / tuning.r)
-    made = batched(base, cases, tuning.tokens_per_batch)
+    examples = [one for case in cases for one in case.examples]
+    made = batched(base, cases, tokens_at_once(stack, examples, tuning.tokens_per_batch))
     losses: list[list[float]] = []
     kept: dict[int, list[dict[str, Tensor]]] = {}
     # One AdamW over the stack is one for each adapter, because it works element by element.

@@ -48,7 +48,7 @@ def trained_model(folder: Path, *, allow_pickle: bool, dtype: Any, device_map: A
     except Exception as error:  # transformers, safetensors, torch and accelerate have each their own
         raise ModelError(f"{folder}: cannot be loaded: {_why(error)}") from None
     model, report = loaded
-    _check_report(folder, config, report)
+    check_report(folder, config, report)
     _check_types(folder, model, stored)
     return model
 
@@ -87,7 +87,7 @@ def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
-def _check_report(folder: Path, config: "PreTrainedConfig", report: dict[str, Any]) -> None:
+def check_report(folder: Path, config: "PreTrainedConfig", report: dict[str, Any]) -> None:
     """ModelError for weights that would be drawn at random or left out; those that are tied are no fault."""
     shapes = [f"{name} ({list(has)}, not {list(needs)})" for name, has, needs in sorted(report["mismatched_keys"])]
     faults = {

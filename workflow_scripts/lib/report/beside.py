@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from workflow_scripts.lib.arms import Arm
 from workflow_scripts.lib.artifacts.adapters import read_tuning
+from workflow_scripts.lib.artifacts.tables import readable
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.sets import ServingSet, read_sets
+from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.report.prompt import Prompt, prompts
 from workflow_scripts.lib.report.tuning import Adapters
 
@@ -16,11 +18,22 @@ PROMPTS_OF = 4  # data sets whose prompts the page shows
 
 
 class Files(NamedTuple):
-    """Paths with {model} and {dataset} for what these are called: of adapters' folders, examples and sets."""
+    """Paths with {model} and {dataset} for what these are called: of prepared models, adapters, examples and sets."""
 
+    about: str
     adapters: str
     examples: str
     sets: str
+
+
+def read_about_models(files: Files, models: Sequence[str]) -> dict[str, str]:
+    """Model -> where it and its weights come from, in words."""
+    told = {}
+    for model in models:
+        path = Path(files.about.format(model=model))
+        with readable(path):
+            told[model] = read_about(path).text
+    return told
 
 
 def read_adapters(files: Files, models: Sequence[str], datasets: Sequence[str]) -> Adapters:

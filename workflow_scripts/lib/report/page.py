@@ -143,6 +143,9 @@ would?</p>
 
 <section id="provenance">
 <h2>Provenance</h2>
+<ul class="points">
+{% for model, text in models.items() %}<li><b>{{ model }}</b> {{ text }}</li>
+{% endfor %}</ul>
 <div class="scroll" tabindex="0" role="region" aria-label="provenance">
 <table class="provenance">
 <thead><tr><th class="text" scope="col">stage</th><th class="text" scope="col">code</th>

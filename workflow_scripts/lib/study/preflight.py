@@ -16,10 +16,10 @@ from workflow_scripts.lib.data.datasets import Prepared
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sources import Dataset
 from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.models import pin
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length
-from workflow_scripts.lib.models.pin import check_hub, check_local
-from workflow_scripts.lib.models.sources import HubModel, LocalModel, Model
+from workflow_scripts.lib.models.sources import Model, PocketModel
 from workflow_scripts.lib.pocket import model as pocket
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.factors import level_name
@@ -87,12 +87,9 @@ def _prepared(study: Study, source: Dataset) -> Prepared:
 
 
 def _model(source: Model) -> CheckedModel:
-    if isinstance(source, LocalModel):
-        folder = check_local(source)
-    elif isinstance(source, HubModel):
-        folder = check_hub(source)
-    else:
+    if isinstance(source, PocketModel):
         return CheckedModel(pocket.configuration(), pocket.tokenizer(), embedded=True)
+    folder = pin.check(source)
     return CheckedModel(load_config(folder), load_tokenizer(folder))
 
 

@@ -52,7 +52,7 @@ def random_level(options: argparse.Namespace) -> Level:
 
     asked = Asked(gold, answers(1))
     of_arms = {arm: answers(options.draws) for arm in COMPARED}
-    return Level(ANCHOR.name, range(options.draws), asked, of_arms, options.layers, read, sets_serve_all=True)
+    return Level(ANCHOR.name, range(options.draws), asked, of_arms, range(options.layers), read, sets_serve_all=True)
 
 
 def digest_of(compared: Iterable[Compared]) -> tuple[int, str]:

@@ -114,7 +114,8 @@ def _tunable(study: Study, model: CheckedModel) -> None:
 
 
 def _has_layers(study: Study, model: CheckedModel) -> None:
-    study.patch_hidden_states.of_layers(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
+    kept = study.dump_hidden_states.kept(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
+    study.patch_hidden_states.of_layers(kept)
 
 
 def _fits(model: CheckedModel, read: Material) -> Prompts:

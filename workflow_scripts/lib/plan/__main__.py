@@ -1,0 +1,80 @@
+"""`python -m workflow_scripts.lib.plan params.yaml`: what a study will take, before any of it is made."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.plan.cards import CARDS, Card, card_named
+from workflow_scripts.lib.plan.costs import Costs, costs, grouped
+from workflow_scripts.lib.plan.fits import GIB, too_large
+from workflow_scripts.lib.plan.jobs import Job
+from workflow_scripts.lib.plan.machine import Machine, here
+from workflow_scripts.lib.plan.survey import Survey, survey
+from workflow_scripts.lib.study.settings import Study, read_study
+
+HEADS = ("jobs", "tokens", "TFLOP", "disk, MB", "GPU, GiB", "CPU, GiB", "{card}, h", "one core, h")
+
+
+def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: bool) -> Iterator[str]:
+    """The plan as text: a row for each stage, model and data set (and factor), what it all takes, what does not fit."""
+    names = ["stage", "model", "data set", *(["factor"] if cells else [])]
+
+    def key(job: Job) -> tuple[str, ...]:
+        return (job.stage, job.model, job.dataset, *([job.factor] if cells else []))
+
+    rows = {one: _cells(some) for one, some in grouped(found.jobs, found.models, card, key).items()}
+    whole = costs(found.jobs, found.models, card)
+    rows["all", *[""] * (len(names) - 1)] = _cells(whole)
+    yield from _table([*names, *(head.format(card=card.name) for head in HEADS)], rows.items())
+    yield ""
+    yield (
+        f"Disk: {whole.disk / 1e9:.2f} GB of artifacts of these stages. DVC's cache takes as much again where it has "
+        "copies, and next to nothing where it links."
+    )
+    rough = ", ".join(name for name, model in found.models.items() if not model.rates.measured)
+    measured = "measured on this study's models" + (f", of {rough} by a plain product" if rough else "")
+    yield f"This machine: {machine.cores} cores, {machine.memory / GIB:.1f} GiB of memory free; speed {measured}."
+    yield f"{card.name}: {card.gigabytes} GB, by its data sheet and what was reached at 7B (docs/performance.md)."
+    yield from (f"note: {note}" for note in found.notes)
+    published = [name for name, model in found.models.items() if model.published]
+    yield from (f"note: models.{name}: its shape is its publisher's, not read from its config" for name in published)
+    yield from (f"does not fit: {line}" for line in too_large(study, found, card, machine))
+
+
+def _cells(one: Costs) -> list[str]:
+    memory = [f"{count / GIB:.1f}" for count in (one.gpu, one.alone)]
+    hours = [f"{seconds / 3600:.2f}" for seconds in (one.on_card, one.on_core)]
+    return [f"{one.jobs}", f"{one.tokens:,.0f}", f"{one.flops / 1e12:,.1f}", f"{one.disk / 1e6:,.1f}", *memory, *hours]
+
+
+def _table(heads: list[str], rows: Iterable[tuple[tuple[str, ...], list[str]]]) -> Iterator[str]:
+    every = [heads, *([*key, *cells] for key, cells in rows)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    named = len(heads) - len(HEADS)
+    for row in every:
+        padded = (
+            cell.ljust(width) if i < named else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def main() -> None:
+    """Run from the command line; one line where a study cannot be planned."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
+    parser.add_argument("--gpu", default="H100", help=f"one of {', '.join(card.name for card in CARDS)}")
+    parser.add_argument("--cells", action="store_true", help="a row for each factor, too")
+    asked = parser.parse_args()
+    try:
+        study, card = read_study(asked.params), card_named(asked.gpu)
+        told = [*lines(study, survey(study), card, here(), cells=asked.cells)]
+    except StudyError as error:
+        raise SystemExit(str(error)) from None
+    sys.stdout.write("\n".join(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()

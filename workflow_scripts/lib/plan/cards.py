@@ -12,7 +12,7 @@ class CardError(StudyError):
 
 
 class Card(NamedTuple):
-    """A GPU as NVIDIA's data sheet has it: GB of memory; TFLOP/s of dense products in float32 (not TF32), in 16 bits."""
+    """A GPU by its data sheet: GB of memory; TFLOP/s of dense products in float32 (no TF32), in 16 bits."""
 
     name: str
     gigabytes: float

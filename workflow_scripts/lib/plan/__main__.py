@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.plan.cards import CARDS, Card, card_named
+from workflow_scripts.lib.plan.cards import CARDS, Card, card_here, card_named
 from workflow_scripts.lib.plan.costs import Costs, costs, grouped
 from workflow_scripts.lib.plan.fits import GIB, too_large
 from workflow_scripts.lib.plan.jobs import Job
@@ -36,7 +36,8 @@ def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: b
     rough = ", ".join(name for name, model in found.models.items() if not model.rates.measured)
     measured = "measured on this study's models" + (f", of {rough} by a plain product" if rough else "")
     yield f"This machine: {machine.cores} cores, {machine.memory / GIB:.1f} GiB of memory free; speed {measured}."
-    yield f"{card.name}: {card.gigabytes} GB, by its data sheet and what was reached at 7B (docs/performance.md)."
+    told = "by its data sheet" if card in CARDS else "measured here"
+    yield f"{card.name}: {card.gigabytes} GB, {told}, and what the engine reaches at 7B (docs/performance.md)."
     yield from (f"note: {note}" for note in found.notes)
     published = [name for name, model in found.models.items() if model.published]
     yield from (f"note: models.{name}: its shape is its publisher's, not read from its config" for name in published)
@@ -65,11 +66,13 @@ def main() -> None:
     """Run from the command line; one line where a study cannot be planned."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
-    parser.add_argument("--gpu", default="H100", help=f"one of {', '.join(card.name for card in CARDS)}")
+    known = ", ".join(card.name for card in CARDS)
+    parser.add_argument("--gpu", help=f"one of {known}; the one that is here, or {CARDS[1].name}")
     parser.add_argument("--cells", action="store_true", help="a row for each factor, too")
     asked = parser.parse_args()
     try:
-        study, card = read_study(asked.params), card_named(asked.gpu)
+        study = read_study(asked.params)
+        card = card_named(asked.gpu) if asked.gpu else card_here() or CARDS[1]
         told = [*lines(study, survey(study), card, here(), cells=asked.cells)]
     except StudyError as error:
         raise SystemExit(str(error)) from None

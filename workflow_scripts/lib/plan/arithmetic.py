@@ -78,18 +78,18 @@ def reading(config: Any) -> Reading:
 def tuning(config: Any, settings: TuneLora) -> Tuning:
     """Counted for an architecture and where its adapters are; TuningError where it lacks the modules."""
     base = empty_model(config).eval()
-    frozen = {id(parameter) for parameter in base.parameters()}
     kept: list[float] = []
     with adapted(base, settings) as model:
         weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         inner: Any = model.get_base_model()
+        there = {_storage(parameter) for parameter in model.parameters()}
 
         def count(length: int) -> float:
             saved: dict[int, torch.Tensor] = {}
 
             def keep(tensor: torch.Tensor) -> torch.Tensor:
-                if id(tensor) not in frozen and not isinstance(tensor, torch.nn.Parameter):
-                    saved[tensor.untyped_storage()._cdata] = tensor
+                if _storage(tensor) not in there:
+                    saved[_storage(tensor)] = tensor
                 return tensor
 
             with FlopCounterMode(display=False) as counter:
@@ -101,6 +101,11 @@ def tuning(config: Any, settings: TuneLora) -> Tuning:
 
         flops = _cost(count)
     return Tuning(flops, _slopes(*kept), weights)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """The same for views of one tensor: a linear module keeps its weight transposed."""
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _run(model: PreTrainedModel, length: int) -> Any:

@@ -1,6 +1,9 @@
 """GPUs by name: memory, how fast they multiply, and what the engine reaches of that (docs/performance.md)."""
 
+import time
 from typing import Literal, NamedTuple
+
+import torch
 
 from workflow_scripts.lib.errors import StudyError
 
@@ -52,9 +55,33 @@ REACHED = {
     ("float32", "tune"): 0.64,
     ("half", "tune"): 0.31,
 }
+OF_SHEET = 0.75  # what one large product reaches of it: 51 of 67 TFLOP/s in float32 there, 730 of 989 in bfloat16
 PASS = 1e-3  # seconds that a block takes at least, forward: launches and hooks (58M: 3 passes of 12 blocks in .07 s)
 START = 12.0  # seconds of a job on a GPU before it loads a model: imports, CUDA's context
+SIDE, ROUNDS = 8192, 10  # of the products that tell a GPU's speed
 LOADED = 2.5e9  # bytes a second from a warm disk to a GPU
+
+
+def card_here() -> Card | None:
+    """The GPU of this machine, its speed from products of a second; None where there is none."""
+    if not torch.cuda.is_available():
+        return None
+    torch.set_float32_matmul_precision("highest")
+    properties = torch.cuda.get_device_properties(0)
+    rates = [_product(dtype) / OF_SHEET / 1e12 for dtype in (torch.float32, torch.bfloat16)]
+    return Card(properties.name, round(properties.total_memory / 1e9, 1), *rates)
+
+
+def _product(dtype: torch.dtype) -> float:
+    """FLOP/s of a product of two square matrices."""
+    one = torch.ones(SIDE, SIDE, dtype=dtype, device="cuda")
+    for timed in (False, True):  # the first finds the kernel
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        for _ in range(ROUNDS if timed else 1):
+            one @ one
+        torch.cuda.synchronize()
+    return 2.0 * SIDE**3 * ROUNDS / (time.perf_counter() - started)
 
 
 def card_named(name: str) -> Card:

@@ -10,6 +10,7 @@ from workflow_scripts.lib.plan.work import ON_GPU
 WRITTEN = 285e6  # bytes of states a second (docs/performance.md, Files)
 ON_CPU = 512  # tokens of a batch there
 JOB, READ_IN = 0.1, 1e9  # seconds of a job beside its stage; bytes of weights a second
+ALLOCATED = 1.1  # of what is in use, with what the allocator cannot use in one piece (docs/performance.md, plan)
 PROCESS = 0.5e9  # bytes of a process that has imported torch
 
 
@@ -50,7 +51,8 @@ def _costs(job: Job, model: Planned, card: Card) -> Costs:
     gpu = START + model.bytes / LOADED + work.flops / card.rate(model.dtype, "tune" if tuned else "read") + passes
     # A batch that is read needs of a token about what one block keeps of it for the way back, twice.
     a_token = 2 * next(iter(model.tuning.values())).kept.token / (model.reading.layers - 1) * small
-    memory = [model.bytes + work.memory * small / 4 + (0 if tuned else a_token * tokens) for tokens in (ON_GPU, ON_CPU)]
+    used = work.memory * small / 4
+    memory = [model.bytes + ALLOCATED * (used + (0 if tuned else a_token * tokens)) for tokens in (ON_GPU, ON_CPU)]
     on_card = gpu + work.disk / WRITTEN if on_gpu else core
     host = PROCESS + work.host
     return Costs(

@@ -32,7 +32,8 @@ def too_large(study: Study, found: Survey, card: Card, machine: Machine) -> Iter
 def _per_stage(study: Study, found: Survey, name: str, card: Card) -> Iterator[str]:
     model = found.models[name]
     for stage in (TUNE, DUMP):
-        most = costs([job for job in found.jobs if (job.stage, job.model) == (stage, name)], found.models, card).gpu
+        some = [job for job in found.jobs if (job.stage, job.model) == (stage, name)]
+        most = costs(some, found.models, card).gpu if some else 0
         if most <= card.bytes:
             continue
         what = f"models.{name}: {stage} takes {_gib(most)}, and {card.name} holds {_gib(card.bytes)}; "

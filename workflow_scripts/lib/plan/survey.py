@@ -52,7 +52,10 @@ def survey(study: Study) -> Survey:
     jobs: list[Job] = []
     for name, source in study.models.items():
         config = looked[name].config if looked[name] else _published(name, source)
-        at = {one: _lengths(study, grid, looked[name], read) for one, read in texts.items()}
+        at = {
+            one: tried(f"models.{name} with datasets.{one}", _counted, looked[name], read) or assumed(study, grid)
+            for one, read in texts.items()
+        }
         models[name] = _planned(study, grid, source, config, [*at.values()], published=not looked[name])
         for dataset, lengths in at.items():
             jobs += Jobs(study, grid, name, models[name], dataset, lengths).every()
@@ -71,8 +74,8 @@ def _published(name: str, source: Model) -> Any:
     return config
 
 
-def _lengths(study: Study, grid: Grid, model: CheckedModel | None, read: Material | None) -> dict[str, Lengths]:
-    return counted(read, prompts_by_setting(model, read)) if model and read else assumed(study, grid)
+def _counted(model: CheckedModel | None, read: Material | None) -> dict[str, Lengths] | None:
+    return counted(read, prompts_by_setting(model, read)) if model and read else None
 
 
 def _planned(

@@ -18,7 +18,6 @@ COMMANDS = [
 LEFT_OUT = {
     "git clone": "the test is in a clone",
     "make test": "the test would run itself",
-    "cp studies/": "needs data and a model; tests/workflow/test_sst2_local.py runs it",
     "source .venv": "the clone runs in this test's own environment",
 }
 

@@ -44,7 +44,7 @@ LORA = TuneLora(
 )
 # A model of 10 FLOPs a token and 1 for each that it attends to, 100 for its head; 3 layers of 4 numbers.
 MODEL = Reading(1000, 3, 4, 100, Cost(10, 1), 6)
-TUNING = Tuning(Cost(20, 2), Cost(5, 0), 24)
+TUNING = Tuning(Cost(20, 2), Cost(5, 0), 24, 4)
 
 
 def test_a_forward_is_counted_as_by_hand():
@@ -90,7 +90,7 @@ def test_a_label_of_several_tokens_runs_after_every_query():
     assert found.tokens == 7 + (2 + 3) + (4 + 5)
 
 
-AT = Lengths([OfSet(7, (2, 3), (4, 5)), OfSet(9, (2, 3), (4, 6))], 1, (2, 3), 2.5, (1, 1), counted=True)
+AT = Lengths([OfSet(7, (2, 3), (4, 5)), OfSet(9, (2, 3), (4, 6))], 1, (2, 3), 2.5, 9, (1, 1), counted=True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_tuning_is_every_step_and_a_last_look():
     assert found.tokens == 4 * tokens
     step = 20 * tokens + 2 * squares + 2 * 100 * 4
     assert found.flops == 3 * step + (10 * tokens + squares + 100 * 4)
-    assert found.disk == pytest.approx(2 * 3 * (24 * 4 + 17_200))
+    assert found.disk == 3 * (2 * (24 * 4 + 4 * 125 + 1200) + 4400)
 
 
 def test_imitations_are_taught_first():

@@ -45,11 +45,12 @@ class Reading(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """A forward and back through an adapter: FLOPs, numbers that are kept between the two, weights of the adapter."""
+    """A forward and back through an adapter: FLOPs, numbers that are kept between the two, the adapter's weights."""
 
     flops: Cost
     kept: Cost
     weights: int
+    tensors: int
 
 
 def reading(config: Any) -> Reading:
@@ -80,7 +81,7 @@ def tuning(config: Any, settings: TuneLora) -> Tuning:
     base = empty_model(config).eval()
     kept: list[float] = []
     with adapted(base, settings) as model:
-        weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        own = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
         inner: Any = model.get_base_model()
         there = {_storage(parameter) for parameter in model.parameters()}
 
@@ -100,7 +101,7 @@ def tuning(config: Any, settings: TuneLora) -> Tuning:
             return counter.get_total_flops()
 
         flops = _cost(count)
-    return Tuning(flops, _slopes(*kept), weights)
+    return Tuning(flops, _slopes(*kept), sum(own), len(own))
 
 
 def _storage(tensor: torch.Tensor) -> int:

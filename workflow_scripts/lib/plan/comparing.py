@@ -16,7 +16,8 @@ from workflow_scripts.lib.measures.settings import CHOOSABLE, CompareHiddenState
 
 LABELS = 2
 QUERIES, WIDTHS = 20, (32, 128)
-OF_ROW, OF_FILE, HELD = 6, 4000, 12  # bytes on disk of a row and a file; bytes of memory of a value at work
+OF_ROW, OF_FILE, PACKED = 5, 4000, 0.6  # bytes on disk of a row and a file; share of itself that a product takes there
+HELD = 12  # bytes of memory of a value at work
 
 
 class Comparison(NamedTuple):
@@ -39,7 +40,7 @@ def comparison(arms: Sequence[str], draws: int, queries: int, width: int, settin
     slope = max(0.0, many - few) / (WIDTHS[1] - WIDTHS[0])
     seconds = (few - slope * WIDTHS[0] + slope * width) * queries / asked
     pairs = len(arms) * (len(arms) + 1) // 2
-    return Comparison(max(seconds, few), rows, pairs * (16 * draws**2 + 16))
+    return Comparison(max(seconds, few), rows, round(PACKED * pairs * (16 * draws**2 + 16)))
 
 
 def _timed(level: kernel.Level, settings: CompareHiddenStates) -> tuple[float, int]:

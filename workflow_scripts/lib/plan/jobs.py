@@ -14,6 +14,7 @@ from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import BY_QUERY, REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study
 
+OF_PATCHED = 2  # bytes on disk of a row: few values, each many times
 TUNE, DUMP, COMPARE, PATCH = "tune_lora", "dump_hidden_states", "compare_hidden_states", "patch_hidden_states"
 
 
@@ -123,7 +124,7 @@ class Jobs:
         ]
         sums = {name: sum(getattr(one, name) for one in each) for name in ("tokens", "flops", "passes")}
         rows = self.study.draws * layers * arms * len(how.patches) * 4
-        disk = comparing.OF_FILE + len(each) * rows * comparing.OF_ROW
+        disk = comparing.OF_FILE + len(each) * rows * OF_PATCHED
         return self._job(PATCH, factor, Work(**sums, disk=disk, host=max(one.host for one in each)))
 
     def _given(self, setting: str) -> list[Arm]:

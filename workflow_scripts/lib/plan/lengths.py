@@ -25,13 +25,14 @@ class OfSet(NamedTuple):
 class Lengths(NamedTuple):
     """Tokens at a setting: of its sets; without a set, of a prompt's start, of all queries, of a text of the pool.
 
-    labels: tokens of each. counted: whether they were, or assumed.
+    others: how many texts of the pool are not in a set. labels: tokens of each. counted: whether they were, or assumed.
     """
 
     sets: list[OfSet]
     start: int
     queries: tuple[int, ...]
     text: float
+    others: int
     labels: tuple[int, ...]
     counted: bool
 
@@ -53,7 +54,8 @@ def _of(read: Material, prompts: Prompts, shown: Shown) -> Lengths:
         for each in shown.sets
     ]
     start, labels = len(prompts.prefix()), tuple(map(len, prompts.labels.values()))
-    return Lengths(sets, start, tuple(queries.values()), sum(pool) / len(pool), labels, counted=True)
+    others = len(pool) - max(len(one.learnt) for one in sets)
+    return Lengths(sets, start, tuple(queries.values()), sum(pool) / len(pool), others, labels, counted=True)
 
 
 def assumed(study: Study, grid: Grid) -> dict[str, Lengths]:
@@ -67,4 +69,5 @@ def _assumed(study: Study, grid: Grid, setting: str) -> Lengths:
     served = min(study.queries, study.sample_demonstrations.relevance.queries) if by_query else 1
     queries = (QUERY,) * (1 if by_query else study.queries)
     one = OfSet(1 + shots * DEMONSTRATION, queries, (1 + QUERY,) * shots)
-    return Lengths([one] * (study.draws * served), 1, (QUERY,) * study.queries, QUERY, TWO_LABELS, counted=False)
+    others, sets = study.tune_lora.distilled_on, [one] * (study.draws * served)
+    return Lengths(sets, 1, (QUERY,) * study.queries, QUERY, others, TWO_LABELS, counted=False)

@@ -12,7 +12,7 @@ FLOAT = 4
 ON_GPU = 4096  # tokens of a batch that a dump begins with there (lib/forward/budget.py)
 OF_VALUES, OF_COLUMN, OF_FILE, OF_ROW = 0.87, 165, 3500, 60  # bytes of a file of states, as files have them
 OTHER_COLUMNS = 12
-OF_ADAPTER = 1200 + 16_000  # adapter_config.json, names of tensors
+OF_ADAPTER, OF_TENSOR, OF_TABLE = 1200, 125, 4400  # adapter_config.json; a tensor's name and place; tuning.parquet
 PUT_AT_ONCE = 2**28  # values of patched states (patch_hidden_states.py)
 
 
@@ -82,7 +82,7 @@ def tuned(model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora, *, ta
     rows = [one.learnt for one in at.sets]
     taught_by = Work()
     if taught:
-        texts = [round(at.text)] * settings.distilled_on
+        texts = [round(at.text)] * min(settings.distilled_on, at.others)
         taught_by = read(model, [Asked(one.shown, texts) for one in at.sets], (1,), sharing=True)
         rows = [tuple(at.start + length for length in texts) for _ in at.sets]
     tokens = sum(map(sum, rows))
@@ -97,7 +97,7 @@ def tuned(model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora, *, ta
         tokens * (settings.steps + 1) + taught_by.tokens,
         step * settings.steps + last + taught_by.flops,
         (3 * settings.steps + 1) * ceil(tokens / settings.tokens_per_batch) + taught_by.passes,
-        disk=len(rows) * (1 + kept) * (tuning.weights * FLOAT + OF_ADAPTER),
+        disk=(1 + kept) * (len(rows) * (tuning.weights * FLOAT + tuning.tensors * OF_TENSOR + OF_ADAPTER) + OF_TABLE),
         # Weights of the adapters, gradients and AdamW's two moments.
         memory=tuning.kept.of(batch, batch * longest) * FLOAT + side_by_side * tuning.weights * 4 * FLOAT,
         host=sum(map(len, rows)) * lesson + side_by_side * (1 + kept) * tuning.weights * FLOAT,

@@ -9,7 +9,7 @@ from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.plan.cards import CARDS, Card, card_here, card_named
 from workflow_scripts.lib.plan.costs import Costs, costs, grouped
 from workflow_scripts.lib.plan.fits import GIB, too_large
-from workflow_scripts.lib.plan.jobs import Job
+from workflow_scripts.lib.plan.jobs import Job, Planned
 from workflow_scripts.lib.plan.machine import Machine, here
 from workflow_scripts.lib.plan.survey import Survey, survey
 from workflow_scripts.lib.study.settings import Study, read_study
@@ -33,6 +33,8 @@ def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: b
         f"Disk: {whole.disk / 1e9:.2f} GB of artifacts of these stages. DVC's cache takes as much again where it has "
         "copies, and next to nothing where it links."
     )
+    if fetched := [model.reading.weights for model in found.models.values() if _is_fetched(model)]:
+        yield f"Weights from the hub, beside that: {2 * sum(fetched) / 1e9:.1f} GB in 16 bits, twice that in float32."
     rough = ", ".join(name for name, model in found.models.items() if not model.rates.measured)
     measured = "measured on this study's models" + (f", of {rough} by a plain product" if rough else "")
     yield f"This machine: {machine.cores} cores, {machine.memory / GIB:.1f} GiB of memory free; speed {measured}."
@@ -42,6 +44,10 @@ def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: b
     published = [name for name, model in found.models.items() if model.published]
     yield from (f"note: models.{name}: its shape is its publisher's, not read from its config" for name in published)
     yield from (f"does not fit: {line}" for line in too_large(study, found, card, machine))
+
+
+def _is_fetched(model: Planned) -> bool:
+    return model.source.source == "hub" and not model.source.untrained
 
 
 def _cells(one: Costs) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from workflow_scripts.lib.plan.cards import LOADED, PASS, START, Card
-from workflow_scripts.lib.plan.jobs import COMPARE, TUNE, Job, Planned
+from workflow_scripts.lib.plan.jobs import COMPARE, PREPARE, TUNE, Job, Planned
 from workflow_scripts.lib.plan.work import ON_GPU
 
 WRITTEN = 285e6  # bytes of states a second (docs/performance.md, Files)
@@ -44,11 +44,15 @@ def _costs(job: Job, model: Planned, card: Card) -> Costs:
     work, on_gpu = job.work, model.source.source != "pocket"
     if job.stage == COMPARE:
         return Costs(1, 0, 0, work.disk, 0, work.host + PROCESS, work.host + PROCESS, job.seconds, job.seconds + JOB)
+    if job.stage == PREPARE and not on_gpu:
+        trained = work.flops * min(model.rates.tune, model.rates.read)
+        return Costs(1, work.tokens, work.flops, work.disk, 0, PROCESS, PROCESS, trained + JOB, trained + JOB)
     tuned, small = job.stage == TUNE, 2 if model.dtype != "float32" else 4
     rate = model.rates.tune if tuned else model.rates.read
     core = JOB + model.bytes / READ_IN + work.flops * rate + work.disk / WRITTEN
     passes = work.passes * (model.reading.layers - 1) * PASS
-    gpu = START + model.bytes / LOADED + work.flops / card.rate(model.dtype, "tune" if tuned else "read") + passes
+    at_work = max(work.flops / card.rate(model.dtype, "tune" if tuned else "read"), passes)
+    gpu = START + model.bytes / LOADED + at_work
     # A batch that is read needs of a token about what one block keeps of it for the way back, twice.
     a_token = 2 * next(iter(model.tuning.values())).kept.token / (model.reading.layers - 1) * small
     used = work.memory * small / 4

@@ -15,6 +15,8 @@ from workflow_scripts.lib.study.grid import BY_QUERY, REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study
 
 OF_PATCHED = 2  # bytes on disk of a row: few values, each many times
+THERE_AND_BACK = 3  # forwards that a step of training all weights takes
+PREPARE = "prepare_model"
 TUNE, DUMP, COMPARE, PATCH = "tune_lora", "dump_hidden_states", "compare_hidden_states", "patch_hidden_states"
 
 
@@ -57,6 +59,17 @@ class Planned:
 def tuning_key(settings: Any) -> str:
     """Of what tuning costs a token: modules and rank."""
     return f"{level_name(settings.target_modules)}/{settings.r}"
+
+
+def prepared(study: Study, name: str, model: Planned) -> Job:
+    """The model itself: trained where it is the embedded one, and nothing but noted where it comes from elsewhere."""
+    work = Work()
+    if model.source.source == "pocket":
+        how = study.prepare_model
+        tokens = 0 if model.source.untrained else how.steps * how.tokens_per_step
+        flops = THERE_AND_BACK * (model.reading.flops.of(tokens, 0) + model.reading.head * tokens)
+        work = Work(tokens, flops, disk=4.0 * model.reading.weights)
+    return Job(PREPARE, name, "", "", work)
 
 
 class Jobs:

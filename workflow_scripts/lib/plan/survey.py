@@ -11,7 +11,7 @@ from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.models.hub import HubError
 from workflow_scripts.lib.models.sources import HubModel, Model
 from workflow_scripts.lib.plan.arithmetic import reading, tuning
-from workflow_scripts.lib.plan.jobs import Job, Jobs, Planned, tuning_key
+from workflow_scripts.lib.plan.jobs import Job, Jobs, Planned, prepared, tuning_key
 from workflow_scripts.lib.plan.lengths import Lengths, assumed, counted
 from workflow_scripts.lib.plan.machine import rates
 from workflow_scripts.lib.plan.published import shape
@@ -42,21 +42,19 @@ def survey(study: Study) -> Survey:
             notes.append(f"{key}: {str(error).splitlines()[0]}")
             return None
 
-    prepared = {name: tried(f"datasets.{name}", prepared_of, study, one) for name, one in study.datasets.items()}
-    texts = {
-        name: tried(f"datasets.{name}", material, study, name, prepared) if prepared[name] else None
-        for name in prepared
-    }
+    read = {name: tried(f"datasets.{name}", prepared_of, study, one) for name, one in study.datasets.items()}
+    texts = {name: tried(f"datasets.{name}", material, study, name, read) if read[name] else None for name in read}
     looked = {name: tried(f"models.{name}", model_of, source) for name, source in study.models.items()}
     models: dict[str, Planned] = {}
     jobs: list[Job] = []
     for name, source in study.models.items():
         config = looked[name].config if looked[name] else _published(name, source)
         at = {
-            one: tried(f"models.{name} with datasets.{one}", _counted, looked[name], read) or assumed(study, grid)
-            for one, read in texts.items()
+            one: tried(f"models.{name} with datasets.{one}", _counted, looked[name], some) or assumed(study, grid)
+            for one, some in texts.items()
         }
         models[name] = _planned(study, grid, source, config, [*at.values()], published=not looked[name])
+        jobs.append(prepared(study, name, models[name]))
         for dataset, lengths in at.items():
             jobs += Jobs(study, grid, name, models[name], dataset, lengths).every()
             if not lengths[REFERENCE.name].counted:

@@ -83,10 +83,10 @@ def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outp
             target = Path(paths[key])
             copies[target], kept = links.temporary(target), object_path(cache.folder, digest_)
             target.parent.mkdir(parents=True, exist_ok=True)
-            links.put(kept, copies[target], hard=links.HARD in cache.links)
-            if md5(copies[target]) != digest_:  # DVC would go on taking it for what its name says
+            if md5(kept) != digest_:  # DVC would go on taking it for what its name says
                 kept.unlink()
                 return False
+            links.put(kept, copies[target], hard=links.HARD in cache.links)
         wanted = set(map(str, copies))
         for old in files_of(outputs):
             if str(old) not in wanted and old not in copies.values():

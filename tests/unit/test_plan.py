@@ -160,10 +160,10 @@ def planned(weights, dtype="float32"):
     return Planned(source, model, {"attention/8": TUNING}, Rates(1e-9, 1e-9, True), sharing=True, published=False)
 
 
-def found_too_large(work, stage=TUNE, weights=1e9, dtype="float32", disk=1e12):
+def found_too_large(work, stage=TUNE, weights=1e9, dtype="float32", disk=1e12, memory=1e15):
     found = Survey({"big": planned(weights, dtype)}, [Job(stage, "big", "data", "reference", work)], [])
     study = check_study(params(), "params.yaml")
-    return [*too_large(study, found, CARDS[1], Machine(2, 16e9, disk))]
+    return [*too_large(study, found, CARDS[1], Machine(2, memory, disk))]
 
 
 def test_what_fits_is_not_told():
@@ -188,6 +188,13 @@ def test_what_fits_is_not_told():
 def test_what_does_not_fit_is_told_with_the_setting_to_change(given, told):
     (line,) = found_too_large(**given)
     assert re.search(told, line), line
+
+
+def test_what_this_machine_does_not_hold_is_told(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (line,) = found_too_large(Work(memory=20e9), memory=16e9)
+    assert "tune_lora takes" in line
+    assert "14.9 GiB are free here; run it where there is one, or lower tune_lora.tokens_per_batch" in line
 
 
 def test_costs_are_sums_and_the_largest_memory():

@@ -35,9 +35,9 @@ def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: b
     )
     if fetched := [model.reading.weights for model in found.models.values() if _is_fetched(model)]:
         yield f"Weights from the hub, beside that: {2 * sum(fetched) / 1e9:.1f} GB in 16 bits, twice that in float32."
-    rough = ", ".join(name for name, model in found.models.items() if not model.rates.measured)
-    measured = "measured on this study's models" + (f", of {rough} by a plain product" if rough else "")
-    yield f"This machine: {machine.cores} cores, {machine.memory / GIB:.1f} GiB of memory free; speed {measured}."
+    rough = [name for name, model in found.models.items() if not model.rates.measured]
+    speed = f"of {', '.join(rough)} by a plain product" if rough else "of every model by itself"
+    yield f"This machine: {machine.cores} cores, {machine.memory / GIB:.1f} GiB of memory free; speed {speed}."
     told = "by its data sheet" if card in CARDS else "measured here"
     yield f"{card.name}: {card.gigabytes} GB, {told}, and what the engine reaches at 7B (docs/performance.md)."
     yield from (f"note: {note}" for note in found.notes)

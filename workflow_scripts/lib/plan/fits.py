@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from workflow_scripts.lib.plan.cards import Card
-from workflow_scripts.lib.plan.costs import costs
-from workflow_scripts.lib.plan.jobs import DUMP, TUNE
+from workflow_scripts.lib.plan.costs import costs, grouped
+from workflow_scripts.lib.plan.jobs import COMPARE, DUMP, TUNE
 from workflow_scripts.lib.plan.machine import Machine
 from workflow_scripts.lib.plan.survey import Survey
 from workflow_scripts.lib.study.settings import Study
@@ -16,6 +18,7 @@ EVERY = 4
 
 def too_large(study: Study, found: Survey, card: Card, machine: Machine) -> Iterator[str]:
     """A line for each thing that does not fit: what, how much, and what to change."""
+    yield from _on_cpu(found, card, machine)
     for name, model in found.models.items():
         if model.source.source == "pocket":
             continue
@@ -27,6 +30,16 @@ def too_large(study: Study, found: Survey, card: Card, machine: Machine) -> Iter
             continue
         yield from _per_stage(study, found, name, card)
     yield from _on_disk(study, found, machine)
+
+
+def _on_cpu(found: Survey, card: Card, machine: Machine) -> Iterator[str]:
+    for (stage, name), some in grouped(found.jobs, found.models, card, lambda job: (job.stage, job.model)).items():
+        if some.alone > machine.memory and not torch.cuda.is_available():
+            lower = {TUNE: "lower tune_lora.tokens_per_batch", COMPARE: "use fewer draws"}.get(stage, "a smaller model")
+            yield (
+                f"models.{name}: {stage} takes {_gib(some.alone)} of main memory without a GPU, and "
+                f"{_gib(machine.memory)} are free here; run it where there is one, or {lower}"
+            )
 
 
 def _per_stage(study: Study, found: Survey, name: str, card: Card) -> Iterator[str]:

@@ -51,7 +51,7 @@ def test_a_forward_is_counted_as_by_hand():
     found = reading(SMALL)
     assert found.weights == LINEAR + 2 * 50 * 8 + 5 * 8  # embeddings and head, five norms
     assert found.flops.token == pytest.approx(2 * LINEAR)
-    assert found.flops.pair == pytest.approx(2 * 2 * 2 * 8)  # scores and values, of two layers
+    assert found.flops.attended == pytest.approx(2 * 2 * 2 * 8)  # scores and values, of two layers
     assert (found.layers, found.width, found.head, found.cache) == (3, 8, 2 * 50 * 8, 2 * 2 * 4)
 
 

@@ -23,11 +23,11 @@ class Cost(NamedTuple):
     """What grows with a token, and with every token that one attends to."""
 
     token: float
-    pair: float
+    attended: float
 
-    def of(self, tokens: float, pairs: float) -> float:
+    def of(self, tokens: float, attended: float) -> float:
         """Of so many tokens that attend to so many."""
-        return self.token * tokens + self.pair * pairs
+        return self.token * tokens + self.attended * attended
 
 
 class Reading(NamedTuple):
@@ -121,10 +121,10 @@ def _cost(count: Callable[[int], float]) -> Cost:
 
 
 def _slopes(short: float, long: float) -> Cost:
-    """Of `token` n + `pair` n^2 at two lengths."""
+    """Of `token` n + `attended` n^2 at two lengths."""
     few, many = LENGTHS
-    pair = max(0.0, (long / many - short / few) / (many - few))
-    return Cost(short / few - pair * few, pair)
+    attended = max(0.0, (long / many - short / few) / (many - few))
+    return Cost(short / few - attended * few, attended)
 
 
 def _active(model: PreTrainedModel, text: Any) -> float:

@@ -14,7 +14,7 @@ from workflow_scripts.lib.measures.layer import Layer, label_span
 from workflow_scripts.lib.measures.on_answers import Answers, Asked
 from workflow_scripts.lib.measures.settings import CHOOSABLE, CompareHiddenStates
 
-LABELS = 2
+LABELS = 4
 QUERIES, WIDTHS = 20, (32, 128)
 OF_ROW, OF_FILE, PACKED = 5, 4000, 0.6  # bytes on disk of a row and a file; share of itself that a product takes there
 HELD = 12  # bytes of memory of a value at work
@@ -39,8 +39,8 @@ def comparison(arms: Sequence[str], draws: int, queries: int, width: int, settin
     (few, rows), (many, _) = found
     slope = max(0.0, many - few) / (WIDTHS[1] - WIDTHS[0])
     seconds = (few - slope * WIDTHS[0] + slope * width) * queries / asked
-    pairs = len(arms) * (len(arms) + 1) // 2
-    return Comparison(max(seconds, few), rows, round(PACKED * pairs * (16 * draws**2 + 16)))
+    twos = len(arms) * (len(arms) + 1) // 2
+    return Comparison(max(seconds, few), rows, round(PACKED * twos * (16 * draws**2 + 16)))
 
 
 def _timed(level: kernel.Level, settings: CompareHiddenStates) -> tuple[float, int]:

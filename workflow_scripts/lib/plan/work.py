@@ -46,23 +46,23 @@ def asked(at: Lengths, *, given: bool, shows: bool) -> list[Asked]:
 
 def read(model: Reading, every: Sequence[Asked], labels: Sequence[int], *, sharing: bool) -> Work:
     """Prompts that are read at their last token; each prefix runs once, where it can be shared."""
-    tokens = pairs = positions = passes = 0.0
+    tokens = attended = positions = passes = 0.0
     runs = [0, *(length - 1 for length in labels if length > 1)]  # a label of several tokens runs after each query
     for prefix, queries in every:
         passes += 1
         if sharing:
-            tokens, pairs = tokens + prefix, pairs + prefix**2
+            tokens, attended = tokens + prefix, attended + prefix**2
         for more in runs:
             whole = [length + more + (0 if sharing else prefix) for length in queries]
             tokens += sum(whole)
-            pairs += sum(length * (length + (prefix if sharing else 0)) for length in whole)
+            attended += sum(length * (length + (prefix if sharing else 0)) for length in whole)
             positions += len(queries) * (1 + more)
             passes += ceil(sum(whole) / ON_GPU)
     longest = max(one.prefix + max(one.queries) for one in every)
     states = max(len(one.queries) for one in every) * model.layers * model.width * FLOAT
     return Work(
         tokens,
-        model.flops.of(tokens, pairs) + model.head * positions,
+        model.flops.of(tokens, attended) + model.head * positions,
         passes,
         memory=longest * model.cache * FLOAT + 2 * states,
         host=2 * states,
@@ -86,10 +86,10 @@ def tuned(model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora, *, ta
         taught_by = read(model, [Asked(one.shown, texts) for one in at.sets], (1,), sharing=True)
         rows = [tuple(at.start + length for length in texts) for _ in at.sets]
     tokens = sum(map(sum, rows))
-    pairs = sum(length**2 for row in rows for length in row)
+    attended = sum(length**2 for row in rows for length in row)
     positions = sum(map(len, rows)) * (1 if taught else sum(at.labels) / len(at.labels))
-    step = tuning.flops.of(tokens, pairs) + 2 * model.head * positions
-    last = model.flops.of(tokens, pairs) + model.head * positions
+    step = tuning.flops.of(tokens, attended) + 2 * model.head * positions
+    last = model.flops.of(tokens, attended) + model.head * positions
     batch, longest = min(settings.tokens_per_batch, tokens), max(map(max, rows))
     side_by_side = min(settings.adapters_at_once, len(rows))
     lesson = (model.layers * model.width + model.head / (2 * model.width)) * FLOAT if taught else 0
@@ -111,7 +111,7 @@ def patched(model: Reading, at: Lengths, layers: int, arms: int, patches: int) -
     runs = layers * len(at.sets) * arms * patches
     before = [at.start + length - 1 for length in at.queries]
     tokens = runs * len(at.queries) + blocks * sum(before)
-    pairs = sum(runs * (length + 1) + blocks * length**2 for length in before)
-    flops = model.flops.of(tokens, pairs) + model.head * runs * len(at.queries)
+    attended = sum(runs * (length + 1) + blocks * length**2 for length in before)
+    flops = model.flops.of(tokens, attended) + model.head * runs * len(at.queries)
     values = states * ceil(layers / blocks) * FLOAT
     return Work(tokens, flops, blocks * len(before) * (1 + ceil(runs / blocks / ON_GPU)), host=3 * values)

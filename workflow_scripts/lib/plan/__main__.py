@@ -51,9 +51,15 @@ def _is_fetched(model: Planned) -> bool:
 
 
 def _cells(one: Costs) -> list[str]:
-    memory = [f"{count / GIB:.1f}" for count in (one.gpu, one.alone)]
-    hours = [f"{seconds / 3600:.2f}" for seconds in (one.on_card, one.on_core)]
-    return [f"{one.jobs}", f"{one.tokens:,.0f}", f"{one.flops / 1e12:,.1f}", f"{one.disk / 1e6:,.1f}", *memory, *hours]
+    memory = (one.gpu / GIB, one.alone / GIB)
+    hours = (one.on_card / 3600, one.on_core / 3600)
+    amounts = (one.flops / 1e12, one.disk / 1e6, *memory, *hours)
+    return [f"{one.jobs}", f"{one.tokens:,.0f}", *map(_amount, amounts)]
+
+
+def _amount(number: float) -> str:
+    """Whole where it is large, two digits where it is small."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _table(heads: list[str], rows: Iterable[tuple[tuple[str, ...], list[str]]]) -> Iterator[str]:

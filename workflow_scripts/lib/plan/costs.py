@@ -44,9 +44,9 @@ def _costs(job: Job, model: Planned, card: Card) -> Costs:
     work, on_gpu = job.work, model.source.source != "pocket"
     if job.stage == COMPARE:
         return Costs(1, 0, 0, work.disk, 0, work.host + PROCESS, work.host + PROCESS, job.seconds, job.seconds + JOB)
-    if job.stage == PREPARE and not on_gpu:
-        trained = work.flops * min(model.rates.tune, model.rates.read)
-        return Costs(1, work.tokens, work.flops, work.disk, 0, PROCESS, PROCESS, trained + JOB, trained + JOB)
+    if job.stage == PREPARE:
+        trained = JOB + work.flops * min(model.rates.tune, model.rates.read)
+        return Costs(1, work.tokens, work.flops, work.disk, 0, PROCESS, PROCESS, trained, trained)
     tuned, small = job.stage == TUNE, 2 if model.dtype != "float32" else 4
     rate = model.rates.tune if tuned else model.rates.read
     core = JOB + model.bytes / READ_IN + work.flops * rate + work.disk / WRITTEN

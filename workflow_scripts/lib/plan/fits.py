@@ -33,12 +33,16 @@ def too_large(study: Study, found: Survey, card: Card, machine: Machine) -> Iter
 
 
 def _on_cpu(found: Survey, card: Card, machine: Machine) -> Iterator[str]:
-    for (stage, name), some in grouped(found.jobs, found.models, card, lambda job: (job.stage, job.model)).items():
-        if some.alone > machine.memory and not torch.cuda.is_available():
+    """Of each model what takes most, where this machine has no GPU."""
+    taken = grouped(found.jobs, found.models, card, lambda job: (job.model, job.stage))
+    for name in found.models if not torch.cuda.is_available() else ():
+        stage = max((stage for one, stage in taken if one == name), key=lambda one: taken[name, one].alone)
+        most = taken[name, stage].alone
+        if most > machine.memory:
             lower = {TUNE: "lower tune_lora.tokens_per_batch", COMPARE: "use fewer draws"}.get(stage, "a smaller model")
             yield (
-                f"models.{name}: {stage} takes {_gib(some.alone)} of main memory without a GPU, and "
-                f"{_gib(machine.memory)} are free here; run it where there is one, or {lower}"
+                f"models.{name}: {stage} takes {_gib(most)} of main memory without a GPU, and {_gib(machine.memory)} "
+                f"are free here; run it where there is one, or {lower}"
             )
 
 

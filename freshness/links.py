@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,19 +41,6 @@ def _writable(file: Path) -> bool:
     with suppress(PermissionError), file.open("r+b"):
         return True
     return False
-
-
-def release(files: Iterable[Path]) -> None:
-    """Let go of links that are to be made anew, for Snakemake, which refuses to where a file is read-only.
-
-    An empty file of the same date stands there until the job runs; the bytes are in the cache.
-    """
-    for file in files:
-        known = file.stat() if file.is_file() else None
-        if known and known.st_nlink > 1 and not os.access(file, os.W_OK):
-            file.unlink()
-            file.touch()
-            os.utime(file, ns=(known.st_atime_ns, known.st_mtime_ns))
 
 
 def put(source: Path, target: Path, *, hard: bool) -> None:

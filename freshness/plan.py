@@ -18,7 +18,7 @@ from typing import Any
 from snakemake.io import ancient
 
 from freshness import cached, folders, libraries, links
-from freshness.contents import digest, files_of, md5, write
+from freshness.contents import digest, md5, write
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
 from freshness.recall import bring_back
@@ -65,10 +65,10 @@ class Plan:
         self._sort_out()
         came_back = bring_back(self)
         _say("from DVC's cache" if self.real else "would come from DVC's cache", came_back)
-        woken = [job for job in self.recipes.every_job if self.woken(job)]
+        for job in self.recipes.every_job:
+            self.woken(job)
         if self.real:
             self._write()
-            links.release(files_of(path for job in woken for path in self.recipes.outputs(job).values()))
 
     def _refuse(self) -> None:
         """Flags under which Snakemake would judge by notes of its own."""

@@ -88,6 +88,10 @@ def test_an_edit_in_place_is_refused_and_a_new_artifact_leaves_the_cache_alone(l
     before = md5(linked.folder / STATES)
     assert "Permission denied" in linked.run(f"{AS_USER} bash -c 'echo x >> {STATES}'", check=False)
     linked.params(queries=4)
+    assert (
+        linked.planned()["dump_hidden_states"]
+        == linked.jobs(linked.run(f"{AS_USER} snakemake -n"))["dump_hidden_states"]
+    )
     linked.run(f"{AS_USER} snakemake --cores 2")
     assert md5(linked.folder / STATES) != before
     assert before in objects(linked)

@@ -26,6 +26,7 @@ WORLD = WorldDataset(source="world", task="topic")
 ARMS = tuple(arm.name for arm in CHOOSABLE)
 REPEATS = ("anchor-alone",)
 QUERIES, DRAWS = 12, 2
+KEPT = DumpHiddenStates(tokens_per_batch="auto", layers="all", storage="float32")
 
 
 class Made(NamedTuple):
@@ -117,12 +118,12 @@ def sample(examples, target, choice, draws=DRAWS, relevance=None):
     sample_demonstrations(examples, other=None, choice=choice, **how, demonstrations=target)
 
 
-def dump(at, level, arm):
-    """One arm's states at a level."""
+def dump(at, level, arm, keep=KEPT):
+    """One arm's states at a level; `keep` says of which layers, and how exactly."""
     given = {
         "demonstrations": at.sets(level) if arm.given else None,
         "adapters": at.adapters(level, arm.weights) if arm.weights else None,
         "rewording": None,
     }
-    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": DumpHiddenStates(tokens_per_batch="auto")}
+    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": keep}
     dump_hidden_states(at.examples, at.weights, **told, **given, states=at.states(level, arm))

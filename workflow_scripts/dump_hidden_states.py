@@ -16,12 +16,15 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN, Shown
 from workflow_scripts.lib.data.template import Rewording
+from workflow_scripts.lib.forward.kept import kept
 from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
 from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.forward.taps import LAYERS
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.models.load import LoadedModel, in_float32, load_model
 from workflow_scripts.lib.progress import Progress
+
+Run = Literal["batched", "alone", "float32"]
 
 
 def dump_hidden_states(
@@ -30,7 +33,7 @@ def dump_hidden_states(
     *,
     arm: str,
     shows: str | None,
-    run: Literal["batched", "alone", "float32"],
+    run: Run,
     demonstrations: Path | None,
     adapters: Path | None,
     rewording: Rewording | None,
@@ -74,7 +77,7 @@ def dump_hidden_states(
             tokens_per_batch=settings.tokens_per_batch,
             progress=progress.advance,
         )
-        dump = Dump(reader, prompts, data.queries, writer, arm, alone=run == "alone")
+        dump = Dump(reader, prompts, data.queries, writer, settings, arm, run)
         for each, queries in asked:
             dump.append(each, SHOWN[shows](each) if each and shows else (), adapters, queries)
 
@@ -90,9 +93,17 @@ class Dump:
     """Asks one model queries for one set after the other and appends what it reads to one file."""
 
     def __init__(
-        self, reader: Reader, prompts: Prompts, every: Sequence[Example], writer: StateWriter, arm: str, *, alone: bool
+        self,
+        reader: Reader,
+        prompts: Prompts,
+        every: Sequence[Example],
+        writer: StateWriter,
+        settings: DumpHiddenStates,
+        arm: str,
+        run: Run,
     ) -> None:
-        self.reader, self.prompts, self.writer, self.arm, self.alone = reader, prompts, writer, arm, alone
+        self.reader, self.prompts, self.writer, self.settings = reader, prompts, writer, settings
+        self.arm, self.run = arm, run
         self.ids = {one.id: prompts.query(one.fields) for one in every}
         self.words = list(prompts.labels)
 
@@ -112,14 +123,16 @@ class Dump:
             [ids[-1] for ids in query_ids],
             [str(self.prompts.tokenizer.decode([ids[-1]])) for ids in query_ids],
         )
+        # A repeat of the anchor is exact on disk, so that the noise it shows has the rounding of the others in it.
+        layers, states = kept(read.states.numpy(), self.settings, exact=self.run != "batched")
         answered = Answered(
-            read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()
+            states, read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy(), layers
         )
         self.writer.write(Given(self.arm, *of_set), asked, answered)
 
     def _read(self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example]) -> LastToken:
         try:
-            return self.reader.read(prefix, [self.ids[one.id] for one in queries], alone=self.alone)
+            return self.reader.read(prefix, [self.ids[one.id] for one in queries], alone=self.run == "alone")
         except StateError as error:
             where = f"{self.arm}{f', set {given.id}' if given else ''}, query {queries[error.prompt].id}"
             raise StateError(error.prompt, error.layer, where) from None

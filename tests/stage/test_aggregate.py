@@ -379,7 +379,7 @@ def test_what_was_not_measured_is_absent(tmp_path):
 
 def test_layers_and_answers_find_their_rows(tmp_path):
     results = aggregated(tmp_path, cells_of(*AT, SMALL))
-    assert results.layers(*AT) == range(3)
+    assert results.layers(*AT) == [0, 1, 2]
     last, first = results.at(*AT, "cosine", "icl", "it"), results.at(*AT, "cosine", "icl", "it", layer=0)
     assert (last.mean, first.mean) == (results.at(*AT, "cosine", "icl", "it", layer=2).mean, pytest.approx(1))
     assert results.at(*AT, "accuracy", "icl", layer=1) == results.at(*AT, "accuracy", "icl")

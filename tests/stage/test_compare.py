@@ -236,7 +236,7 @@ def test_another_number_of_queries_is_refused(tmp_path):
 def test_another_number_of_layers_is_refused(tmp_path):
     cell, other = noise_cell(), noise_cell(layers=3)
     cell.blocks[-1] = other.blocks[-1]
-    with pytest.raises(ArtifactError, match=r"anchor-alone.parquet has 4 layers and .* has 3"):
+    with pytest.raises(ArtifactError, match=r"anchor-alone.parquet has layers 0 to 3 and .* has 0 to 2"):
         cell.compare(tmp_path)
 
 

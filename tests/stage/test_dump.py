@@ -40,7 +40,7 @@ def bfloat16(tmp_path_factory, tiny_folder):
 
 def states(made, arm, set_id=None):
     with open_states(made.states(LEVEL, arm)) as file:
-        return np.stack([file.states(set_id, layer) for layer in range(file.layers)])
+        return np.stack([file.states(set_id, layer) for layer in file.layers])
 
 
 def relative(one, other):

@@ -228,7 +228,9 @@ def test_how_many_layers_are_patched_at_a_time_changes_nothing(cell, tmp_path, m
 
 
 def test_a_layer_that_there_is_not_is_refused(cell, tmp_path):
-    with pytest.raises(LayerError, match=r"patch_hidden_states\.layers: the model has layers 0 to 3, and not 4"):
+    with pytest.raises(
+        LayerError, match=r"patch_hidden_states\.layers: no states of layer 4; there are those of layers 0 to 3"
+    ):
         patch(cell, target=tmp_path / "none.parquet", layers=[1, 4])
 
 
@@ -239,7 +241,7 @@ def test_a_layer_that_there_is_not_is_named_before_anything_runs():
     content["factors"] = {"shots": [1]}
     content["patch_hidden_states"]["layers"] = [0, 9]
     (line,) = check(check_study(content, "params.yaml")).errors
-    assert line == "models.pocket: patch_hidden_states.layers: the model has layers 0 to 4, and not 9"
+    assert line == "models.pocket: patch_hidden_states.layers: no states of layer 9; there are those of layers 0 to 4"
 
 
 def test_states_of_another_prompt_are_refused(cell, tmp_path, source):

@@ -8,7 +8,7 @@ from tests.stage.test_lora import TUNING
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.data.prompts import Completion
 from workflow_scripts.lib.lora.config import fresh_weights
-from workflow_scripts.lib.lora.memory import LEAST, MOST, free_bytes, kept_bytes, taught_at_once, tokens_at_once
+from workflow_scripts.lib.lora.memory import LEAST, MOST_TOKENS, free_bytes, kept_bytes, taught_at_once, tokens_at_once
 from workflow_scripts.lib.lora.stack import Stack
 from workflow_scripts.lib.models.weights import random_model
 
@@ -40,21 +40,21 @@ def test_a_share_of_memory_bounds_a_batch_and_the_log_says_so(monkeypatch, capsy
     stack = stacked()
     monkeypatch.setattr(machine, "share", lambda threads: machine.LIBRARIES + 10 * 2**20)
     tokens = tokens_at_once(stack, EXAMPLES, "auto")
-    assert LEAST < tokens < MOST
+    assert LEAST < tokens < MOST_TOKENS
     assert 1.5 * tokens * kept_bytes(stack, EXAMPLES) == pytest.approx(free_bytes(stack), rel=0.02)
     assert f"tuning in batches of {tokens} tokens (`tokens_per_batch: auto`)" in capsys.readouterr().err
 
 
 def test_no_more_are_taken_than_gain_something(monkeypatch):
     monkeypatch.setattr(machine, "share", lambda threads: 2**40)
-    assert tokens_at_once(stacked(), EXAMPLES, "auto") == MOST
+    assert tokens_at_once(stacked(), EXAMPLES, "auto") == MOST_TOKENS
 
 
 def test_a_number_in_the_settings_settles_it(monkeypatch):
     monkeypatch.setattr(machine, "share", lambda threads: 0)
     assert tokens_at_once(stacked(), EXAMPLES, 77) == 77
     assert taught_at_once(77) == 77
-    assert taught_at_once("auto") == MOST
+    assert taught_at_once("auto") == MOST_TOKENS
 
 
 def test_too_little_memory_is_tried_all_the_same(monkeypatch):

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.workflow.conftest import STUDY, colleague, flip, kill_after
+from tests.workflow.conftest import STUDY, colleague, flip, kill_after, unprotected
 
 pytestmark = pytest.mark.workflow
 # Of two models and three settings: the reference and two levels. Arms that are given sets have states at each of them.
@@ -306,7 +306,7 @@ def older(path):
     [
         (flip, "is not as it was made"),
         (older, "is not as it was made"),
-        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is not as it was made"),
+        (lambda path: unprotected(path).write_bytes(path.read_bytes()[:100]), "is not as it was made"),
         (lambda path: path.unlink(), "anchor.parquet"),
         (lambda path: path.with_name(f"{path.name}.recipe").unlink(), "has no recipe"),
     ],

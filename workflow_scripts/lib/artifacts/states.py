@@ -29,7 +29,7 @@ COLUMNS = {
     "open_label": pa.int32(),
     "top_token_id": pa.int32(),
 }
-VECTORS = "label_log_probs"
+VECTORS, LAYER = "label_log_probs", "layer_"
 UNEMBEDDING = b"label_unembedding"
 
 
@@ -61,13 +61,15 @@ class Asked:
 class Answered:
     """What was read: states (queries, layers, d), log-probabilities of labels (queries, labels), what would be written.
 
-    That is a label, or -1 for none, and the likeliest token (queries).
+    That is a label, or -1 for none, and the likeliest token (queries). States are written in the precision that they
+    are given in; `layers` are their numbers, None for all from 0 on.
     """
 
     states: np.ndarray
     label_log_probs: np.ndarray
     open_labels: np.ndarray
     top_tokens: np.ndarray
+    layers: Sequence[int] | None = None
 
 
 class StateWriter:
@@ -130,23 +132,25 @@ def _table(given: Given, asked: Asked, answered: Answered) -> pa.Table:
         "top_token_id": answered.top_tokens,
     }
     columns = {name: pa.array(values[name], kind) for name, kind in COLUMNS.items()}
-    columns[VECTORS] = _vectors(answered.label_log_probs)
-    states = {f"layer_{i}": _vectors(answered.states[:, i]) for i in range(answered.states.shape[1])}
+    columns[VECTORS] = _vectors(answered.label_log_probs.astype(np.float32))
+    numbers = range(answered.states.shape[1]) if answered.layers is None else answered.layers
+    states = {f"{LAYER}{number}": _vectors(answered.states[:, i]) for i, number in enumerate(numbers)}
     return pa.table({**columns, **states})
 
 
 def _vectors(rows: np.ndarray) -> pa.FixedSizeListArray:
-    flat = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1)
+    flat = np.ascontiguousarray(rows, dtype=np.float16 if rows.dtype == np.float16 else np.float32).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), rows.shape[1])
 
 
 class StateFile:
-    """An open file of states: its arm, the sets it holds, their columns, their states."""
+    """An open file of states: its arm, the layers and the sets it holds, their columns, their states."""
 
     def __init__(self, file: pq.ParquetFile, path: Path) -> None:
         self.path = path
         self._file = file
-        self.layers = sum(name.startswith("layer_") for name in file.schema_arrow.names)
+        names = (name for name in file.schema_arrow.names if name.startswith(LAYER))
+        self.layers = tuple(int(name.removeprefix(LAYER)) for name in names)
         self._groups = self._index()
         self.arm = next(iter(self._groups)).arm
         self.sets = {given.set: given for given in self._groups}
@@ -195,11 +199,12 @@ class StateFile:
         column = self.columns(set_id, [name])[name].combine_chunks()
         if column.null_count:
             raise ArtifactError(f"{self.path}: {name} has rows without a value (set {set_id}); dump it again")
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        return flat.reshape(len(column), column.type.list_size)
 
     def states(self, set_id: str | None, layer: int) -> np.ndarray:
         """States of a set at a layer, (queries, d) float32; ArtifactError names the first that is no state."""
-        states = self.matrix(set_id, f"layer_{layer}")
+        states = self.matrix(set_id, f"{LAYER}{layer}")
         finite = np.isfinite(states).all(axis=1)
         bad = np.flatnonzero(~finite | ~states.any(axis=1))
         if bad.size:

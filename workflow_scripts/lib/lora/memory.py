@@ -8,6 +8,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.lora.batches import Example, batch_of, tokens_of
+from workflow_scripts.lib.lora.settings import MOST_TOKENS
 from workflow_scripts.lib.lora.stack import Stack
 from workflow_scripts.lib.progress import log
 
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
 
 Tokens = int | Literal["auto"]
 
-MOST = 2048  # what gains nothing more on a CPU
 LEAST = 64  # a row or two: with less, tuning takes forever
 TRANSIENT = 1.5  # bytes at the peak of a step to those kept for its way back; 1.25 measured at 135M and 512 tokens
 OF_ADAPTER = 4  # an adapter's weights, their gradients, and AdamW's two moments
 
 
 def tokens_at_once(stack: Stack, examples: Sequence[Example], asked: Tokens) -> int:
-    """Tokens of a batch. `auto`: MOST, or as many as memory holds beside the weights, which the log says."""
+    """Tokens of a batch. `auto`: MOST_TOKENS, or as many as memory holds beside the weights, which the log says."""
     if asked != "auto":
         return asked
     of_token = TRANSIENT * kept_bytes(stack, examples)
     free = free_bytes(stack)
-    tokens = max(LEAST, min(MOST, int(free / of_token)))
+    tokens = max(LEAST, min(MOST_TOKENS, int(free / of_token)))
     log(
         f"tuning in batches of {tokens} tokens (`tokens_per_batch: auto`): one takes {of_token / 2**20:.2f} MiB, and "
         f"this job may take {free / 2**30:.1f} GiB beside its weights"
@@ -38,7 +38,7 @@ def tokens_at_once(stack: Stack, examples: Sequence[Example], asked: Tokens) -> 
 
 def taught_at_once(asked: Tokens) -> int:
     """Tokens that a teacher reads at once: nothing of them is kept for a way back."""
-    return MOST if asked == "auto" else asked
+    return MOST_TOKENS if asked == "auto" else asked
 
 
 def kept_bytes(stack: Stack, examples: Sequence[Example]) -> float:

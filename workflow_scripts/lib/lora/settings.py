@@ -6,6 +6,8 @@ from pydantic import Field
 
 from workflow_scripts.lib.strict import Positive, Strict
 
+MOST_TOKENS = 2048  # of a batch: what gains nothing more on a CPU
+
 
 class TuneLora(Strict):
     """LoRA tuning of one adapter on one set of demonstrations.
@@ -28,3 +30,8 @@ class TuneLora(Strict):
         description="bounds memory for activations; auto: 2,048, or what the job's share of memory is seen to hold"
     )
     adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")
+
+    @property
+    def most_tokens_per_batch(self) -> int:
+        """Tokens of a batch where memory does not bound them."""
+        return MOST_TOKENS if self.tokens_per_batch == "auto" else self.tokens_per_batch

@@ -69,8 +69,8 @@ def contents(
     tables = tables_of(every, results, adapters)
     outcomes = tables[0].table
     write_tables(tables, rows, tables_folder)
-    drawings = [_drawn(figure, specs[figure.name], rows, state, figures_folder) for figure in shown]
-    drawings = [one for one in drawings if one is not None]
+    drawn = [_drawn(figure, specs[figure.name], rows, state, figures_folder) for figure in shown]
+    drawings = [one for one in drawn if one is not None]
     tables = tables_of(every[:IN_TABLES], results, adapters)[1:] if len(every) > IN_TABLES else tables[1:]
     filled = {"prompts"} | {one.section for one in drawings} | {one.section for one in tables}
     bodies = [one for one in sections_of(results) if one.name in filled]

@@ -103,4 +103,4 @@ def _scaled(svg: str, width: float) -> str:
 @cache
 def bundle() -> str:
     """Vega, Vega-Lite and vega-embed as a script."""
-    return str(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
+    return str(vl_convert.javascript_bundle(vl_version=VEGA_LITE))  # type: ignore[call-arg]  # its stub lacks the default

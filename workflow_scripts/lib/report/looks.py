@@ -90,7 +90,7 @@ def over_layers(finding: Finding) -> Seen:
     """Whether the bands of two layers lie apart."""
     case = finding.case
     names = [arm.name for arm in QUESTION]
-    layers = case.results.layers(case.model, case.dataset)[1:]
+    layers = [layer for layer in case.results.layers(case.model, case.dataset) if layer]
     every = [case.results.at(case.model, case.dataset, COSINE.name, *names, layer=layer) for layer in layers]
     banded = [one for one in every if one.band_low is not None and one.band_high is not None]
     if not banded:

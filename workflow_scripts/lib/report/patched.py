@@ -42,5 +42,6 @@ def _rows(case: Case) -> Iterator[Row]:
 
 def _cell(case: Case, measure: PatchMeasure, arm: Arm, patch: Patch | PatchDifference, depth: float) -> Cell:
     of, where = (case.model, case.dataset), (ANCHOR.name, arm.name)
-    layer = round(depth * case.results.layers(*of)[-1])
+    layers = case.results.layers(*of)
+    layer = min(layers, key=lambda one: abs(one - depth * layers[-1]))
     return cell(case.results.at(*of, measure.name, *where, match=patch.name, layer=layer))

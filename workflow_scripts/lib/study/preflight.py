@@ -67,9 +67,11 @@ def check(study: Study) -> Checked:
             found.append(f"{key}: {error}")
             return None
 
-    prepared = {name: checked(f"datasets.{name}", _prepared, study, source) for name, source in study.datasets.items()}
+    prepared = {
+        name: checked(f"datasets.{name}", prepared_of, study, source) for name, source in study.datasets.items()
+    }
     data = {name: checked(f"datasets.{name}", material, study, name, prepared) for name in prepared if prepared[name]}
-    models = {name: checked(f"models.{name}", _model, source) for name, source in study.models.items()}
+    models = {name: checked(f"models.{name}", model_of, source) for name, source in study.models.items()}
     prompts: dict[str, tuple[Prompts, Material]] = {}
     for name, model in models.items():
         if model:
@@ -82,11 +84,13 @@ def check(study: Study) -> Checked:
     return Checked(found, {name: read for name, read in data.items() if read}, prompts)
 
 
-def _prepared(study: Study, source: Dataset) -> Prepared:
+def prepared_of(study: Study, source: Dataset) -> Prepared:
+    """A data set as the study would prepare it; DataError where it cannot be read."""
     return datasets.prepare(source, pool=study.prepare_dataset.pool, queries=study.queries, seed=study.seed)
 
 
-def _model(source: Model) -> CheckedModel:
+def model_of(source: Model) -> CheckedModel:
+    """A model's config and tokenizer; ModelError or HubError where they are not to be had."""
     if isinstance(source, PocketModel):
         return CheckedModel(pocket.configuration(), pocket.tokenizer(), embedded=True)
     folder = pin.check(source)
@@ -111,12 +115,13 @@ def _tunable(study: Study, model: CheckedModel) -> None:
 
 
 def _has_layers(study: Study, model: CheckedModel) -> None:
-    study.patch_hidden_states.of_layers(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
+    kept = study.dump_hidden_states.kept(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
+    study.patch_hidden_states.of_layers(kept)
 
 
 def _fits(model: CheckedModel, read: Material) -> Prompts:
     """The reference's prompts, if those of every setting are as they must be."""
-    prompts = _prompts(model, read)
+    prompts = prompts_by_setting(model, read)
     _check_texts(model, read, prompts)
     lengths = {setting: _longest(prompts[setting], read, shown) for setting, shown in read.shown.items()}
     context = context_length(model.config)
@@ -129,7 +134,7 @@ def _fits(model: CheckedModel, read: Material) -> Prompts:
     return prompts[REFERENCE.name]
 
 
-def _prompts(model: CheckedModel, read: Material) -> dict[str, Prompts]:
+def prompts_by_setting(model: CheckedModel, read: Material) -> dict[str, Prompts]:
     """Setting -> its prompts; settings with the same wording share them."""
     by_wording: dict[str, Prompts] = {}
     found = {}

@@ -49,4 +49,4 @@ def _rows_of_points(field: str, names: dict[str, str], rows: list[str], title: s
         shape=shaped("line", headings),
         tooltip=said(("of:N", "arms"), ("line:N", ""), *INTERVAL),
     )
-    return panels([spans, points], height=alt.Step(30, **{"for": "position"}), width=180)  # type: ignore[arg-type]
+    return panels([spans, points], height=alt.Step(30, **{"for": "position"}), width=180)

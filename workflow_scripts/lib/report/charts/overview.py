@@ -46,7 +46,7 @@ def overview() -> alt.FacetChart:
         [_ceilings(y), _noise(y), _bars(x, y, lane), _whole(y, lane), _spans(y, lane), _points(x, y, lane)],
         by="model",
         width=760,
-        height=alt.Step(STEP, **{"for": "position"}),  # type: ignore[arg-type]
+        height=alt.Step(STEP, **{"for": "position"}),
         columns=1,
     )
 

@@ -1,4 +1,4 @@
-# Needs: a model and a setting's sets.  Makes: a peft adapter for every set, and tuning.parquet.
+# Needs: a model and a setting's sets.  Makes: what was tuned on every set, as peft saves it, and tuning.parquet.
 rule tune_lora:
     input:
         demonstrations=lambda wildcards: sets_at(wildcards, wildcards.setting),
@@ -12,6 +12,7 @@ rule tune_lora:
     resources:
         gpu=gpus,
     params:
+        trains=lambda wildcards: weights_named(wildcards.weights).trains,
         reseeded=lambda wildcards: as_json(weights_named(wildcards.weights).reseeded),
         seed=STUDY.seed,
         teacher=lambda wildcards: weights_named(wildcards.weights).teacher or "null",
@@ -25,6 +26,7 @@ rule tune_lora:
             " --examples {input.examples:q}"
             " --model {input.model:q}"
             " --weights {wildcards.weights:q}"
+            " --trains {params.trains:q}"
             " --reseeded {params.reseeded}"
             " --teacher {params.teacher:q}"
             " --kept_steps {params.kept_steps:q}"

@@ -84,6 +84,15 @@ class Prompts:
         own = self._telling(demonstration)
         return Completion(own.prefix() + own.query(demonstration.fields), own.labels[demonstration.label])
 
+    def continuation(self, demonstration: Demonstration) -> Completion:
+        """The same after a prefix that is there already: its query and its label alone."""
+        own = self._telling(demonstration)
+        return Completion(own.query(demonstration.fields), own.labels[demonstration.label])
+
+    def length(self, demonstration: Demonstration) -> int:
+        """Tokens that a demonstration adds to a prefix."""
+        return len(self.prefix([demonstration])) - len(self.prefix())
+
     def digest(self, demonstrations: Iterable[Demonstration]) -> str:
         """16 hex digits over the demonstrations' ids in order: equal in all arms, or they were given different sets."""
         return ids_digest(self.prefix(demonstrations))

@@ -16,8 +16,8 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
-from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point
-from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point, turns_after
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, PrefixError, encoded
 from workflow_scripts.lib.forward.token_batches import by_length, fitting
 from workflow_scripts.lib.forward.ways import Ids, Ways, label_answer, last_states
 from workflow_scripts.lib.progress import log
@@ -88,6 +88,7 @@ class Reader:
         *,
         alone: bool = False,
         layers: slice = EVERY_LAYER,
+        parts: Parts | None = None,
         within: Within = lambda prompts, run: nullcontext(),
     ) -> LastToken:
         """Read the last token of `prefix` + each query.
@@ -96,13 +97,20 @@ class Reader:
         would write, each of its tokens the likeliest of the vocabulary; -1 where that is none. Batches hold queries of
         about the same length within the budget of tokens (or one query); where memory does not hold them, the budget is
         halved for good. With `alone` every query has a batch of its own. States are kept of `layers`, and every batch
-        runs `within` a block that is told which prompts it holds. Raises StateError for a state that is not finite or
-        is all zero, PromptError for a prompt that memory does not hold.
+        runs `within` a block that is told which prompts it holds. `parts`: keys and values that stand in the place of
+        those that the model makes of the prefix. Raises StateError for a state that is not finite or is all zero,
+        PromptError for a prompt that memory does not hold, PrefixError where `parts` cannot stand there.
         """
         try:
             past, queries = self._split(prefix, queries)
         except torch.OutOfMemoryError:
             raise PromptError(len(prefix)) from None
+        if parts is not None:
+            if past is None:
+                raise PrefixError(
+                    f"{type(self.model).__name__} cannot run these prompts on keys and values of a prefix"
+                )
+            past = past.exchanged(parts)
         waiting = by_length([len(ids) for ids in queries])
         back = torch.tensor(waiting).argsort()
         rows: list[LastToken] = []
@@ -127,7 +135,7 @@ class Reader:
         longest = len(prefix) + max(map(len, queries)) + self.more
         check_lengths(self.model.config, [longest])
         if prefix and self.ways.sharing:
-            if self.turn is not None and len(prefix) <= self.turn < longest:
+            if turns_after(self.model.config, len(prefix), longest):
                 self._tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
                 return None, [[*prefix, *ids] for ids in queries]
             past = encoded(self.model, prefix, longest)

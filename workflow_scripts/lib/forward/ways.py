@@ -6,7 +6,7 @@ from inspect import signature
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -74,16 +74,21 @@ def label_answer(
 
 
 def _forward(model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], **more: Any) -> Any:
-    inputs = _inputs(model, ways, past, queries)
+    inputs = inputs_on(model, ways, past, right_padded(queries))
     if past is None or not ways.folding:
         return model(**inputs, **more)
     with folded(model, past):
         return model(**inputs, **more)
 
 
-def _inputs(model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids]) -> dict[str, Any]:
-    """Position ids continue after the prefix; stated, because a model may count them from the batch it is given."""
-    ids = right_padded(queries).to(model.device)
+def inputs_on(
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, rows: Int[Tensor, "row token"]
+) -> dict[str, Any]:
+    """What the model is called with for rows on a prefix.
+
+    Position ids continue after it; stated, because a model may count them from the batch it is given.
+    """
+    ids = rows.to(model.device)
     inputs: dict[str, Any] = {"input_ids": ids}
     if "use_cache" in signature(model.forward).parameters:
         inputs["use_cache"] = past is not None

@@ -18,11 +18,17 @@ from workflow_scripts.lib.lora.stack import Stack, StackError
 
 @dataclass(frozen=True)
 class Case:
-    """One adapter to tune; `name` says in errors whose it is."""
+    """One adapter to tune; `name` says in errors whose it is.
+
+    shown: ids that stand before every example, where it is their keys and values that are tuned, and not the model.
+    fixed: so many of them keep theirs.
+    """
 
     name: str
     examples: Sequence[Example]
     seed: int
+    shown: Sequence[int] = ()
+    fixed: int = 0
 
     @property
     def supervised_tokens(self) -> int:
@@ -74,15 +80,15 @@ def _side_by_side(
     optimiser = torch.optim.AdamW(stack.weights.values(), lr=tuning.learning_rate, weight_decay=0.0)
     with stack.attached():
         for step in range(tuning.steps):
-            losses.append(_finite("loss", _summed(stack, made, backward=True), cases, step))
-            _finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)
+            losses.append(finite("loss", _summed(stack, made, backward=True), cases, step))
+            finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)
             optimiser.step()
             optimiser.zero_grad()
             if step + 1 in kept_steps:
                 kept[step + 1] = [stack.adapter(i) for i in range(len(cases))]
             progress(len(cases), f"loss {_mean(losses[0]):.3f} to {_mean(losses[-1]):.3f}")
         with torch.inference_mode():
-            losses.append(_finite("loss", _summed(stack, made), cases, tuning.steps))
+            losses.append(finite("loss", _summed(stack, made), cases, tuning.steps))
     return [
         TunedAdapter(
             stack.adapter(i),
@@ -108,7 +114,7 @@ def _summed(stack: Stack, made: Sequence[Batch], backward: bool = False) -> Tens
     return torch.stack([stack.losses(batch, backward) for batch in made]).sum(0)
 
 
-def _finite(what: str, values: Tensor, cases: Sequence[Case], step: int) -> list[float]:
+def finite(what: str, values: Tensor, cases: Sequence[Case], step: int) -> list[float]:
     """The values [adapter]; TuningError with the first case whose value is not finite."""
     found = values.tolist()
     for case, value in zip(cases, found, strict=True):

@@ -6,20 +6,25 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.lib.arms import named
 from workflow_scripts.lib.data import datasets
 from workflow_scripts.lib.data.datasets import Prepared
 from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import Demonstration
+from workflow_scripts.lib.data.shown import SHOWN, beside
 from workflow_scripts.lib.data.sources import Dataset
 from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.lora.apply import check_adapter
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length
 from workflow_scripts.lib.models.pin import check_hub, check_local
 from workflow_scripts.lib.models.sources import HubModel, LocalModel, Model
+from workflow_scripts.lib.models.weights import empty_model
 from workflow_scripts.lib.pocket import model as pocket
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.factors import level_name
@@ -28,7 +33,10 @@ from workflow_scripts.lib.study.material import Material, Shown, material
 from workflow_scripts.lib.study.preview import preview, warnings
 from workflow_scripts.lib.study.prompt_checks import Asked, asked, check_prompts, embedded
 from workflow_scripts.lib.study.settings import SettingsError, Study, read_study
-from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out
+from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out, try_prefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class ContextError(StudyError):
@@ -55,6 +63,11 @@ class CheckedModel:
     tokenizer: Any
     embedded: bool = False
 
+    @cached_property
+    def copy(self) -> "PreTrainedModel | None":
+        """A small copy to try things on; none of an architecture that tests try, or that none can be made of."""
+        return None if self.embedded else small_copy(self.config)
+
 
 def check(study: Study) -> Checked:
     """Look at all that a study's settings name."""
@@ -75,9 +88,11 @@ def check(study: Study) -> Checked:
         if model:
             checked(f"models.{name}", _tunable, study, model)
             checked(f"models.{name}", _has_layers, study, model)
+        if model and name in study.imported:
+            checked(f"imported.{name}", check_adapter, empty_model(model.config), study.imported[name])
     for (model_name, model), (data_name, read) in product(models.items(), data.items()):
         key = f"models.{model_name} with datasets.{data_name}"
-        if model and read and (made := checked(key, _fits, model, read)):
+        if model and read and (made := checked(key, _fits, study, model, read)):
             prompts[key] = made, read
     return Checked(found, {name: read for name, read in data.items() if read}, prompts)
 
@@ -97,7 +112,7 @@ def _model(source: Model) -> CheckedModel:
 
 
 def _tunable(study: Study, model: CheckedModel) -> None:
-    grid = Grid(study.factors, study.varied, study.arms, study.models)
+    grid = Grid(study.factors, study.varied, study.arms, study.models, study.imported)
     every = {level_name(tuning.target_modules): tuning for tuning in map(grid.tuning, grid.settings)}
     for tuning in every.values():
         check_names(model.config, tuning)
@@ -105,7 +120,8 @@ def _tunable(study: Study, model: CheckedModel) -> None:
     tried = [one for one in every.values() if not model.embedded or isinstance(one.target_modules, list)]
     if not tried:
         return
-    copy = small_copy(model.config)
+    # Of the embedded model's architecture, only modules that the settings name.
+    copy = model.copy or small_copy(model.config)
     if copy is None:
         log(f"{type(model.config).__name__}: no small copy can be made, so nothing of it is tried before tuning")
         return
@@ -117,10 +133,10 @@ def _has_layers(study: Study, model: CheckedModel) -> None:
     study.patch_hidden_states.of_layers(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
 
 
-def _fits(model: CheckedModel, read: Material) -> Prompts:
+def _fits(study: Study, model: CheckedModel, read: Material) -> Prompts:
     """The reference's prompts, if those of every setting are as they must be."""
     prompts = _prompts(model, read)
-    _check_texts(model, read, prompts)
+    _check_texts(study, model, read, prompts)
     lengths = {setting: _longest(prompts[setting], read, shown) for setting, shown in read.shown.items()}
     context = context_length(model.config)
     longest = max(lengths, key=lengths.__getitem__)
@@ -129,6 +145,9 @@ def _fits(model: CheckedModel, read: Material) -> Prompts:
             f"the longest prompt ({longest}) has {lengths[longest]} tokens and the context holds {context}; "
             "use fewer shots or shorter texts"
         )
+    if model.copy and any(arm.weights and arm.weights.trains == "prefix" for arm in named(study.arms)):
+        before = max(len(prompts[REFERENCE.name].prefix(one.set.demonstrations)) for one in read.reference.sets)
+        try_prefix(model.copy, study.tune_lora, before, lengths[REFERENCE.name])
     return prompts[REFERENCE.name]
 
 
@@ -144,14 +163,25 @@ def _prompts(model: CheckedModel, read: Material) -> dict[str, Prompts]:
     return found
 
 
-def _check_texts(model: CheckedModel, read: Material, prompts: Mapping[str, Prompts]) -> None:
+def _check_texts(study: Study, model: CheckedModel, read: Material, prompts: Mapping[str, Prompts]) -> None:
     """Check every text that stands in a prompt of any setting, once for each wording."""
     texts: dict[Prompts, dict[str, Asked]] = {}
     for setting, shown in read.shown.items():
         for task, own in ((None, prompts[setting]), *prompts[setting].others.items()):
             texts.setdefault(own, {}).update((repr(one), one) for one in asked(read.examples, shown.sets, task))
+    if read.other:
+        at_reference = prompts[REFERENCE.name]
+        in_place = _in_place(study, read, at_reference)
+        texts[at_reference.others[read.other.name]].update((one.id, (one.id, one.fields)) for one in in_place)
     for own, some in texts.items():
         check_prompts(own, list(some.values()), embedded(model.config))
+
+
+def _in_place(study: Study, read: Material, prompts: Prompts) -> list[Demonstration]:
+    """What arms show of another task in the place of the reference's sets."""
+    at_hand = beside(read.other, read.examples.queries, prompts.length)
+    ways = [SHOWN[arm.shows] for arm in named(study.arms) if arm.of_another and arm.shows]
+    return [one for way in ways for each in read.reference.sets for one in way(each.set, at_hand)]
 
 
 def _longest(prompts: Prompts, read: Material, shown: Shown) -> int:
@@ -171,8 +201,9 @@ def _show(study: Study, checked: Checked, brief: bool) -> None:
         _say(f"datasets.{name}", [] if brief else read.summary.lines(), read.summary.notes())
     for key, (prompts, read) in checked.prompts.items():
         given = read.reference.sets
-        shown = [] if brief else preview(prompts, read.examples.queries[0], given[0].set, named(study.arms))
-        _say(key, shown, warnings(prompts, asked(read.examples, given)))
+        at_hand = beside(read.other, read.examples.queries, prompts.length)
+        told = preview(prompts, read.examples.queries[0], given[0].set, named(study.arms), at_hand)
+        _say(key, [] if brief else told, warnings(prompts, asked(read.examples, given)))
 
 
 def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:

@@ -7,17 +7,19 @@ from workflow_scripts.lib.arms import Arm
 from workflow_scripts.lib.data.examples import Example
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet
-from workflow_scripts.lib.data.shown import SHOWN
+from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside
 from workflow_scripts.lib.study.prompt_checks import Asked
 
 HEAD, TAIL = 700, 500  # characters of a long prompt that are shown
 
 
-def preview(prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm]) -> Iterator[str]:
+def preview(
+    prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm], beside: Beside = NOTHING
+) -> Iterator[str]:
     """Lines: the labels' tokens, the query's prompt in each arm after that set, and what is tuned on."""
     yield from _labels(prompts)
     for shows, some in _by_prompt(arms).items():
-        ids = prompts.prefix(SHOWN[shows](given) if shows else ()) + prompts.query(query.fields)
+        ids = prompts.prefix(SHOWN[shows](given, beside) if shows else ()) + prompts.query(query.fields)
         last = prompts.tokenizer.convert_ids_to_tokens(ids[-1])
         yield f"prompt of {', '.join(arm.name for arm in some)}: {len(ids)} tokens, states at the last one, {last!r}"
         yield from _text(prompts, ids)

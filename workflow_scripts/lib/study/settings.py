@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE, QUESTION
+from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE, QUESTION, named
 from workflow_scripts.lib.data.choice import SampleDemonstrations
 from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.data.template import Rewording
@@ -79,6 +79,9 @@ class Study(Strict):
     arms: list[Literal[tuple(arm.name for arm in CHOOSABLE)]] = Field(  # type: ignore[valid-type]
         description="ways of giving a model a set: by prompt, by weights, by both; ceilings at the reference alone"
     )
+    imported: dict[Name, Path] = Field(
+        description="model -> folder of a peft LoRA adapter, whoever tuned it: what its arm `imported` runs through"
+    )
     prepare_dataset: PrepareDataset
     prepare_model: PrepareModel
     sample_demonstrations: SampleDemonstrations
@@ -119,6 +122,20 @@ class Study(Strict):
             raise ValueError("reference.task: must be own; another task is a level of factors.task")
         if "another" in self.factors.levels().get("task", []) and len(self.datasets) < 2:
             raise ValueError("factors.task: another task needs a second data set")
+        return self
+
+    @model_validator(mode="after")
+    def _given_what_they_need(self) -> "Study":
+        chosen = named(self.arms)
+        unknown = [name for name in self.imported if name not in self.models]
+        if unknown:
+            raise ValueError(f"imported: {unknown[0]} is none of `models`, which has {', '.join(self.models)}")
+        lacking = [arm.name for arm in chosen if arm.imported and not self.imported]
+        if lacking:
+            raise ValueError(f"arms: {lacking[0]} needs an adapter's folder; name it under `imported`, by its model")
+        alone = [arm.name for arm in chosen if arm.of_another and len(self.datasets) < 2]
+        if alone:
+            raise ValueError(f"arms: {alone[0]} shows demonstrations of another task, and needs a second data set")
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,9 @@ rule tune_lora:
         teacher=lambda wildcards: weights_named(wildcards.weights).teacher or "null",
         kept_steps=lambda wildcards: as_json(GRID.kept_steps(wildcards.setting, wildcards.weights)),
         rewording=rewording,
-        settings=lambda wildcards: as_json(GRID.tuning(wildcards.setting)),
+        settings=lambda wildcards: as_json(
+            GRID.tuning(wildcards.setting).used_by(weights_named(wildcards.weights).trains)
+        ),
     shell:
         sealed(
             "python -m workflow_scripts.tune_lora"

@@ -7,7 +7,8 @@ from workflow_scripts.lib.command import command
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.hub import HubError
 from workflow_scripts.lib.models.load import REFERENCE, ModelReference
-from workflow_scripts.lib.models.sources import HubModel, LocalModel, PocketModel, PrepareModel
+from workflow_scripts.lib.models.sources import HubModel, LocalModel, PocketModel, PrepareModel, takes_weights
+from workflow_scripts.lib.models.weights import draw_blocks
 from workflow_scripts.lib.progress import Progress, log
 
 
@@ -50,7 +51,7 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
     torch.set_num_threads(1)  # such small matrices gain little from a second one, and sums round by thread
     disable_progress_bar()
     made, tokenizer = pocket.initial_model(source.seed), pocket.tokenizer()
-    if not source.untrained:
+    if takes_weights(source):
         with Progress("training steps", settings.steps) as progress:
             train(
                 made,
@@ -64,6 +65,8 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
         for cell, accuracy in measured.items():
             log(f"gate: {cell.task}, {cell.labels} labels, {cell.shots} shots: accuracy {accuracy.label_set:.2f}")
         gate.check(measured)
+    if source.untrained == "blocks":
+        draw_blocks(made, pocket.initial_model(source.seed))
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelReference(device="cpu")

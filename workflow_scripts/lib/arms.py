@@ -16,13 +16,14 @@ SETS_DEPEND_ON = frozenset[Change]({"demonstrations"})
 class Weights(NamedTuple):
     """What is tuned on a set's labels, beside the model or in it.
 
-    `trains`: adapters, or the keys and values of the demonstrations in a prompt, which start as the model's own.
+    `trains`: adapters; the keys and values of the demonstrations in a prompt, which start as the model's own; or all
+    weights of the model.
     `reseeded` ones start from another seed. With a `teacher` they are tuned to imitate the model whose prompt shows the
     set so (a function of data/shown.py).
     """
 
     name: str
-    trains: Literal["lora", "prefix"] = "lora"
+    trains: Literal["lora", "prefix", "model"] = "lora"
     reseeded: bool = False
     teacher: str | None = None
 
@@ -72,9 +73,9 @@ class Arm(NamedTuple):
 
 
 TUNED, RESEEDED = Weights("tuned"), Weights("reseeded", reseeded=True)
-PREFIX = Weights("prefix", trains="prefix")
+PREFIX, FULL = Weights("prefix", trains="prefix"), Weights("full", trains="model")
 DISTILLED, MISLED = Weights("distilled", teacher="as_drawn"), Weights("misled", teacher="shuffled_labels")
-WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED, PREFIX)
+WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED, PREFIX, FULL)
 
 ANCHOR = Arm("anchor", "anchor", "base")
 ICL = Arm("icl", "ICL", "shown", shows="as_drawn")
@@ -89,6 +90,7 @@ ARMS = (
     Arm("distilled", "imitating ICL", "imitation", weights=DISTILLED, everywhere=False),
     Arm("misled", "imitating ICL of shuffled labels", "imitation", weights=MISLED, everywhere=False),
     Arm("prefix", "ICL, its keys and values tuned", "both", "as_drawn", PREFIX, everywhere=False, on_the_way=True),
+    Arm("full", "IT, all weights tuned", "tuned", weights=FULL, everywhere=False),
     Arm("length-control", "another task's, as long", "control", "another_task", everywhere=False, of_another=True),
     Arm("imported", "imported adapter", "imported", everywhere=False, imported=True),
     Arm("anchor-alone", "anchor, each query alone", "repeat", run="alone"),

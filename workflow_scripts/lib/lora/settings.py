@@ -7,6 +7,15 @@ from pydantic import Field
 from workflow_scripts.lib.strict import Positive, Strict
 
 
+class FullTuning(Strict):
+    """What full fine-tuning has of its own; all else is as it is for adapters."""
+
+    learning_rate: float = Field(2e-4, gt=0, description="of AdamW; a tenth of what adapters take, or less")
+    most_parameters: Positive = Field(
+        200_000_000, description="of a model that may be tuned whole: 20 bytes of memory each, and 4 on disk a set"
+    )
+
+
 class TuneLora(Strict):
     """LoRA tuning of one adapter on one set of demonstrations.
 
@@ -23,6 +32,11 @@ class TuneLora(Strict):
     learning_rate: float = Field(gt=0, description="of AdamW: how strongly an adapter is tuned")
     steps: Positive = Field(description="of tuning; each sees all demonstrations of the set")
     max_grad_norm: float = Field(gt=0)
+    full: FullTuning = FullTuning()
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
     tokens_per_batch: Positive = Field(description="bounds memory for activations")
     adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")
+
+    def used_by(self, trains: str) -> "TuneLora":
+        """The same, without what tuning of another kind alone looks at: that tunes nothing anew."""
+        return self if trains == "model" else self.model_copy(update={"full": FullTuning()})

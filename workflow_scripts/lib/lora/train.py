@@ -114,12 +114,14 @@ def _summed(stack: Stack, made: Sequence[Batch], backward: bool = False) -> Tens
     return torch.stack([stack.losses(batch, backward) for batch in made]).sum(0)
 
 
-def finite(what: str, values: Tensor, cases: Sequence[Case], step: int) -> list[float]:
-    """The values [adapter]; TuningError with the first case whose value is not finite."""
+def finite(
+    what: str, values: Tensor, cases: Sequence[Case], step: int, lower: str = "tune_lora.learning_rate"
+) -> list[float]:
+    """The values [case]; TuningError with the first case whose value is not finite, and the setting to `lower`."""
     found = values.tolist()
     for case, value in zip(cases, found, strict=True):
         if not math.isfinite(value):
-            raise TuningError(f"{case.name}: the {what} is {value} at step {step}; lower tune_lora.learning_rate")
+            raise TuningError(f"{case.name}: the {what} is {value} at step {step}; lower {lower}")
     return found
 
 

@@ -4,14 +4,14 @@
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.lib.arms import named
+from workflow_scripts.lib.arms import FULL, PREFIX, Weights, named
 from workflow_scripts.lib.data import datasets
 from workflow_scripts.lib.data.datasets import Prepared
 from workflow_scripts.lib.data.prompts import Prompts
@@ -30,10 +30,11 @@ from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.material import Material, Shown, material
-from workflow_scripts.lib.study.preview import preview, warnings
+from workflow_scripts.lib.study.preview import Look, show
 from workflow_scripts.lib.study.prompt_checks import Asked, asked, check_prompts, embedded
 from workflow_scripts.lib.study.settings import SettingsError, Study, read_study
 from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out, try_prefix
+from workflow_scripts.lib.tuning.full import check_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,12 +48,13 @@ class ContextError(StudyError):
 class Checked:
     """All that would stop the study, each line naming the key, what is wrong and what is allowed; and what is read.
 
-    data: data set -> what there is to read of it. prompts: key -> the reference's, of a model and a data set.
+    data: data set -> what there is to read of it. looks: key -> the reference's prompts, of a model and a data set, and
+    those of every other template.
     """
 
     errors: list[str]
     data: dict[str, Material]
-    prompts: dict[str, tuple[Prompts, Material]]
+    looks: dict[str, Look]
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,20 @@ def check(study: Study) -> Checked:
     prepared = {name: checked(f"datasets.{name}", _prepared, study, source) for name, source in study.datasets.items()}
     data = {name: checked(f"datasets.{name}", material, study, name, prepared) for name in prepared if prepared[name]}
     models = {name: checked(f"models.{name}", _model, source) for name, source in study.models.items()}
-    prompts: dict[str, tuple[Prompts, Material]] = {}
+    looks: dict[str, Look] = {}
     for name, model in models.items():
         if model:
             checked(f"models.{name}", _tunable, study, model)
             checked(f"models.{name}", _has_layers, study, model)
+        if model and _trains(study, FULL):
+            checked(f"models.{name}", check_size, empty_model(model.config), study.tune_lora)
         if model and name in study.imported:
             checked(f"imported.{name}", check_adapter, empty_model(model.config), study.imported[name])
     for (model_name, model), (data_name, read) in product(models.items(), data.items()):
         key = f"models.{model_name} with datasets.{data_name}"
-        if model and read and (made := checked(key, _fits, study, model, read)):
-            prompts[key] = made, read
-    return Checked(found, {name: read for name, read in data.items() if read}, prompts)
+        made = checked(key, _fits, study, model, read) if model and read else None
+        looks |= {f"{key}{at}": one for at, one in (made or {}).items()}
+    return Checked(found, {name: read for name, read in data.items() if read}, looks)
 
 
 def _prepared(study: Study, source: Dataset) -> Prepared:
@@ -129,12 +133,17 @@ def _tunable(study: Study, model: CheckedModel) -> None:
         try_out(copy, renamed(copy, model.config, tuning))
 
 
+def _trains(study: Study, weights: Weights) -> bool:
+    """Whether an arm of the study runs with these weights."""
+    return any(arm.weights == weights for arm in named(study.arms))
+
+
 def _has_layers(study: Study, model: CheckedModel) -> None:
     study.patch_hidden_states.of_layers(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
 
 
-def _fits(study: Study, model: CheckedModel, read: Material) -> Prompts:
-    """The reference's prompts, if those of every setting are as they must be."""
+def _fits(study: Study, model: CheckedModel, read: Material) -> dict[str, Look]:
+    """The reference's prompts, and those of every other template, if those of every setting are as they must be."""
     prompts = _prompts(model, read)
     _check_texts(study, model, read, prompts)
     lengths = {setting: _longest(prompts[setting], read, shown) for setting, shown in read.shown.items()}
@@ -145,10 +154,14 @@ def _fits(study: Study, model: CheckedModel, read: Material) -> Prompts:
             f"the longest prompt ({longest}) has {lengths[longest]} tokens and the context holds {context}; "
             "use fewer shots or shorter texts"
         )
-    if model.copy and any(arm.weights and arm.weights.trains == "prefix" for arm in named(study.arms)):
+    if model.copy and _trains(study, PREFIX):
         before = max(len(prompts[REFERENCE.name].prefix(one.set.demonstrations)) for one in read.reference.sets)
         try_prefix(model.copy, study.tune_lora, before, lengths[REFERENCE.name])
-    return prompts[REFERENCE.name]
+    others = [setting for setting, shown in read.shown.items() if shown.template != read.reference.template]
+    arms = named(study.arms)
+    everywhere = [arm for arm in arms if arm.everywhere]
+    looks = {f" at {setting}": Look(prompts[setting], read, everywhere) for setting in others}
+    return {"": Look(prompts[REFERENCE.name], read, arms)} | looks
 
 
 def _prompts(model: CheckedModel, read: Material) -> dict[str, Prompts]:
@@ -195,22 +208,6 @@ def _longest(prompts: Prompts, read: Material, shown: Shown) -> int:
     return max(whole) + max(map(len, prompts.labels.values())) - 1
 
 
-def _show(study: Study, checked: Checked, brief: bool) -> None:
-    """Say what is odd about data sets, and prompts of every model and data set; if not brief, what all look like."""
-    for name, read in checked.data.items():
-        _say(f"datasets.{name}", [] if brief else read.summary.lines(), read.summary.notes())
-    for key, (prompts, read) in checked.prompts.items():
-        given = read.reference.sets
-        at_hand = beside(read.other, read.examples.queries, prompts.length)
-        told = preview(prompts, read.examples.queries[0], given[0].set, named(study.arms), at_hand)
-        _say(key, [] if brief else told, warnings(prompts, asked(read.examples, given)))
-
-
-def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:
-    if lines := [*shown, *(f"note: {line}" for line in notes)]:
-        log("\n  ".join([f"{key}:", *lines]))
-
-
 def main(params: str = "params.yaml", how: str = "") -> None:
     """Check a params file; exits with 1 and one line per error. With `--brief` data and prompts are not shown."""
     try:
@@ -218,7 +215,7 @@ def main(params: str = "params.yaml", how: str = "") -> None:
     except SettingsError as error:
         raise SystemExit(str(error)) from None
     checked = check(study)
-    _show(study, checked, brief=how == "--brief")
+    show(checked.data, checked.looks, brief=how == "--brief")
     if checked.errors:
         raise SystemExit("\n".join([f"{params}:", *(f"  {line}" for line in checked.errors)]))
     log(f"{params}: checked against its data and models")

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.forward.shared_prefix import Parts
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.lora.files import read_config
+from workflow_scripts.lib.tuning.deltas import DELTAS, with_deltas
 from workflow_scripts.lib.tuning.prefix_file import KIND, read_prefix
 
 
@@ -21,6 +22,9 @@ def put_in(base: PreTrainedModel, folder: Path | None) -> Iterator[Parts | None]
     """
     if folder is None:
         yield None
+    elif (folder / DELTAS).is_file():
+        with with_deltas(base, folder):
+            yield None
     elif read_config(folder).get("peft_type") == KIND:
         yield read_prefix(folder)
     else:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.lora.config import adapter_config, save_adapter
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.train import tune
+from workflow_scripts.lib.tuning.full import TunedModel, save_deltas, tune_all
 from workflow_scripts.lib.tuning.prefix import TunedPrefix, tune_prefixes
 from workflow_scripts.lib.tuning.prefix_file import save_prefix
 
@@ -50,7 +51,15 @@ def _prefixes(base: PreTrainedModel, settings: TuneLora) -> Save:
     return save
 
 
+def _deltas(base: PreTrainedModel, settings: TuneLora) -> Save:
+    def save(tuned: TunedModel, folder: Path) -> None:
+        save_deltas(tuned.deltas, folder)
+
+    return save
+
+
 WAYS = {
     "lora": Way(tune, _adapters),
     "prefix": Way(tune_prefixes, _prefixes, in_the_prompt=True),
+    "model": Way(tune_all, _deltas),
 }

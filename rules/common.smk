@@ -88,7 +88,7 @@ onerror:
     STOP.leave()
 
 
-GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora), STUDY.arms, STUDY.models, STUDY.imported)
+GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora, STUDY.dump_hidden_states), STUDY.arms, STUDY.models, STUDY.imported)
 WILDCARDS = {
     "model": [*STUDY.models],
     "dataset": [*STUDY.datasets],

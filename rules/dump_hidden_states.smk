@@ -24,7 +24,7 @@ rule dump_hidden_states:
         other=lambda wildcards, input: only(input.other),
         imported=lambda wildcards: str(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else "null",
         rewording=rewording,
-        settings=as_json(STUDY.dump_hidden_states),
+        settings=lambda wildcards: as_json(GRID.dumping(wildcards.setting)),
     shell:
         sealed(
             "python -m workflow_scripts.dump_hidden_states"

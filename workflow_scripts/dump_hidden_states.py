@@ -1,4 +1,4 @@
-"""Dump one arm's states of every layer at the last prompt token, and its answers, for every set of a level.
+"""Dump one arm's states of every layer at the last prompt token, or another, and its answers, for all sets of a level.
 
 An arm is what its prompt shows of a set and what the model's weights are. That is all this stage is told of it.
 """
@@ -15,6 +15,7 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, OtherTask, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN, Shown, beside
 from workflow_scripts.lib.data.template import Rewording
+from workflow_scripts.lib.forward.positions import back
 from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
 from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.forward.shared_prefix import Parts
@@ -78,6 +79,7 @@ def dump_hidden_states(
             loaded.model,
             list(prompts.labels.values()),
             tokens_per_batch=settings.tokens_per_batch,
+            position=settings.position,
             progress=progress.advance,
         )
         dump = Dump(reader, prompts, data.queries, writer, arm, alone=run == "alone")
@@ -111,13 +113,14 @@ class Dump:
         with put_in(self.reader.model, tuned) as parts:
             read = self._read(given, prefix, queries, parts)
         of_set = (given.id, self.prompts.digest(given.demonstrations)) if given else ()
+        at = -1 - back(self.reader.position)
         asked = Asked(
             [one.id for one in queries],
             [self.words.index(one.label) for one in queries],
             [self.prompts.labels[one.label][0] for one in queries],
             [ids_digest(prefix + ids) for ids in query_ids],
-            [ids[-1] for ids in query_ids],
-            [str(self.prompts.tokenizer.decode([ids[-1]])) for ids in query_ids],
+            [ids[at] for ids in query_ids],
+            [str(self.prompts.tokenizer.decode([ids[at]])) for ids in query_ids],
         )
         answered = Answered(
             read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()

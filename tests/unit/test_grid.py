@@ -231,3 +231,20 @@ def test_an_imported_adapter_is_an_arm_of_the_models_that_have_one():
 def test_arms_that_lack_what_they_need(changes, says):
     with pytest.raises(SettingsError, match=says):
         grid(**changes)
+
+
+def test_another_position_is_another_dump_of_every_arm_and_no_other_set_or_adapter():
+    study, wildcards = grid(factors={"position": ["last", "last-1"]}), {"model": "m", "dataset": "d"}
+    assert study.levels == {"position": ["last", "last-1"]}
+    assert study.dumping("position-last-1").position == "last-1"
+    assert study.dumping("reference").position == "last"
+    at = [arm for setting, arm in made(study) if setting == "position-last-1"]
+    assert at == ["anchor", "icl", "it", "anchor-alone"]
+    assert not study.exists({"dataset": "d", "setting": "position-last-1"})
+    assert not study.exists({**wildcards, "setting": "position-last-1", "weights": "tuned"})
+
+
+def test_the_reference_is_read_at_the_last_token():
+    block = {**CONTENT["dump_hidden_states"], "position": "query-mean"}
+    with pytest.raises(SettingsError, match=r"dump_hidden_states.position: must be last; others are levels of factors"):
+        grid(dump_hidden_states=block)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Role = Literal["base", "shown", "tuned", "both", "ceiling", "imitation", "control", "imported", "repeat"]
-Change = Literal["template", "demonstrations", "tuning", "moment"]
+Change = Literal["template", "demonstrations", "tuning", "moment", "position"]
 SETS_DEPEND_ON = frozenset[Change]({"demonstrations"})
 
 
@@ -69,7 +69,7 @@ class Arm(NamedTuple):
         """What an arm's states change with; a setting that changes none of it takes the reference's."""
         shows = SETS_DEPEND_ON if self.shows else frozenset()
         tuned = self.weights.depends_on | frozenset[Change]({"moment"}) if self.weights else frozenset()
-        return frozenset[Change]({"template"}) | shows | tuned
+        return frozenset[Change]({"template", "position"}) | shows | tuned
 
 
 TUNED, RESEEDED = Weights("tuned"), Weights("reseeded", reseeded=True)

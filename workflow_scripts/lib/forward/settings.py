@@ -1,15 +1,21 @@
-"""How states are read: the block `dump_hidden_states` of params.yaml."""
+"""Where and how states are read: the block `dump_hidden_states` of params.yaml."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from workflow_scripts.lib.forward.positions import LAST, Position
 from workflow_scripts.lib.strict import Positive, Strict
 
 
 class DumpHiddenStates(Strict):
-    """How many tokens run together; it changes no state but by rounding."""
+    """Where states are taken, and how many tokens run together, which changes no state but by rounding."""
 
+    position: Position = Field(
+        LAST,
+        description="of a query at which its state is taken; last: the token that predicts the label; last-1, last-2 "
+        "and so on: so many tokens before; query-mean: the mean over the query's tokens",
+    )
     tokens_per_batch: Positive | Literal["auto"] = Field(
         description="of queries run together; halved where memory does not hold them. auto: what suits the device"
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from workflow_scripts.lib.arms import REPEATS, SETS_DEPEND_ON, Arm, Change, Weights, named, weights_named
 from workflow_scripts.lib.data.choice import Choice
+from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.study.factors import AT_REFERENCE, FACTORS, Block, Varied, factor_named, level_name
 from workflow_scripts.lib.study.settings import Levels
@@ -83,6 +84,10 @@ class Grid:
     def tuning(self, setting: str) -> TuneLora:
         """How the adapters of a setting are tuned."""
         return self._put(self.varied.tune_lora, setting)
+
+    def dumping(self, setting: str) -> DumpHiddenStates:
+        """Where and how the states of a setting are read."""
+        return self._put(self.varied.dump_hidden_states, setting)
 
     def _put(self, block: Block, setting: str) -> Block:
         factor = factor_named(self.settings[setting].factor)

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -19,6 +19,7 @@ from workflow_scripts.lib.data.sets import Demonstration
 from workflow_scripts.lib.data.shown import SHOWN, beside
 from workflow_scripts.lib.data.sources import Dataset
 from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.forward.positions import back
 from workflow_scripts.lib.lora.apply import check_adapter
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class ContextError(StudyError):
-    """A prompt that a model's context cannot hold."""
+    """A prompt that a model's context cannot hold, or that lacks the token at which a state is to be taken."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _fits(study: Study, model: CheckedModel, read: Material) -> dict[str, Look]:
             f"the longest prompt ({longest}) has {lengths[longest]} tokens and the context holds {context}; "
             "use fewer shots or shorter texts"
         )
+    _check_positions(study, [len(prompts[REFERENCE.name].query(one.fields)) for one in read.examples.queries])
     if model.copy and _trains(study, PREFIX):
         before = max(len(prompts[REFERENCE.name].prefix(one.set.demonstrations)) for one in read.reference.sets)
         try_prefix(model.copy, study.tune_lora, before, lengths[REFERENCE.name])
@@ -162,6 +164,14 @@ def _fits(study: Study, model: CheckedModel, read: Material) -> dict[str, Look]:
     everywhere = [arm for arm in arms if arm.everywhere]
     looks = {f" at {setting}": Look(prompts[setting], read, everywhere) for setting in others}
     return {"": Look(prompts[REFERENCE.name], read, arms)} | looks
+
+
+def _check_positions(study: Study, lengths: Sequence[int]) -> None:
+    for position in study.factors.levels().get("position", []):
+        if back(position) >= min(lengths):
+            raise ContextError(
+                f"factors.position: {position} is no token of the shortest query, which has {min(lengths)} tokens"
+            )
 
 
 def _prompts(model: CheckedModel, read: Material) -> dict[str, Prompts]:

@@ -18,6 +18,7 @@ from workflow_scripts.lib.data.choice import SampleDemonstrations
 from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.forward.positions import LAST
 from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.measures.settings import CompareHiddenStates
@@ -99,7 +100,7 @@ class Study(Strict):
     @property
     def varied(self) -> Varied:
         """The blocks that say where the reference of each factor stands."""
-        return Varied(self.reference, self.tune_lora)
+        return Varied(self.reference, self.tune_lora, self.dump_hidden_states)
 
     @model_validator(mode="after")
     def _on_the_way(self) -> "Study":
@@ -143,7 +144,8 @@ class Study(Strict):
         at = {factor.name: factor.level_of(self.varied) for factor in FACTORS}
         varied = [name for name, levels in self.factors.levels().items() if any(level != at[name] for level in levels)]
         # One run of the anchor serves the levels of a cell, and one set all its queries.
-        other_run = [factor.name for factor in FACTORS if "template" in factor.changes or factor.key == "relevance"]
+        otherwise = {"template", "position"}
+        other_run = [factor.name for factor in FACTORS if factor.changes & otherwise or factor.key == "relevance"]
         same_run = [name for name in varied if name not in other_run]
         given = [arm.name for arm in CHOOSABLE if arm.given and arm.everywhere and arm.name in self.arms]
         allowed = {"arms": given, "factors": [AT_REFERENCE, *same_run]}
@@ -151,6 +153,12 @@ class Study(Strict):
             unknown = [name for name in getattr(self.patch_hidden_states, key) if name not in names]
             if unknown:
                 raise ValueError(f"patch_hidden_states.{key}: {unknown[0]} is none of {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _at_the_last_token(self) -> "Study":
+        if self.dump_hidden_states.position != LAST:
+            raise ValueError("dump_hidden_states.position: must be last; others are levels of factors.position")
         return self
 
     @model_validator(mode="after")

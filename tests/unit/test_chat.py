@@ -99,4 +99,4 @@ def test_chat_templates_that_cannot_be_used_say_why(tokenizer, template, says):
 
 def test_a_template_that_tells_the_date_is_the_same_on_any_day():
     tokenizer = with_chat(chat(), "{{ strftime_now('%d %b %Y') }}\n" + CHATML)
-    assert in_turns(tokenizer, TEMPLATE).instruction == "01 Jan 2024\n<|im_start|>user\n"
+    assert in_turns(tokenizer, TEMPLATE).instruction == "01 Jan 2024\n"

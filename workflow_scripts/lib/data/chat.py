@@ -1,13 +1,16 @@
 """A template in the turns of a tokenizer's own chat template: a query is a user's message, its label the answer."""
 
-from datetime import datetime
+import re
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.data.tokens import TokenizerError, Tokens
 
 FIRST, ANSWER, SECOND = "the-first-query", "the-first-answer", "the-second-query"
-DAY = datetime(2024, 1, 1)  # of templates that tell the date: prompts are the same on any day
+# Before a template that tells the date: prompts are the same on any day.
+ONE_DAY = "{% macro strftime_now(form) %}01 Jan 2024{% endmacro %}"
 
 
 def in_turns(tokenizer: Any, template: Template) -> Template:
@@ -30,13 +33,16 @@ def in_turns(tokenizer: Any, template: Template) -> Template:
             raise TokenizerError(f"the chat template does not give a message once and as it is: {text[:200]!r}")
         parts += [before, after]
     opening, answers, between, ends = parts
+    tokens = Tokens(tokenizer)
+    opening = _without_own_start(tokens, opening)
+    start = _start_of_a_message(opening, between, tokens.special.values())
     if not answers.startswith(ends):
         raise TokenizerError(f"the chat template puts {answers!r} before an answer, and asks for one with {ends!r}")
     return Template(
-        query=template.query + _as_pattern(ends),
+        query=_as_pattern(start) + template.query + _as_pattern(ends),
         label=_as_pattern(answers[len(ends) :]) + template.label.lstrip(),
-        separator=between,
-        instruction=_without_own_start(tokenizer, opening),
+        separator=between.removesuffix(start),
+        instruction=opening.removesuffix(start),
     )
 
 
@@ -44,8 +50,9 @@ def _rendered(tokenizer: Any, instruction: str) -> str:
     system = [{"role": "system", "content": instruction}] if instruction else []
     turns = [("user", FIRST), ("assistant", ANSWER), ("user", SECOND)]
     messages = [*system, *({"role": role, "content": text} for role, text in turns)]
-    how = {"tokenize": False, "add_generation_prompt": True, "strftime_now": DAY.strftime}
     try:
+        made = ONE_DAY + tokenizer.get_chat_template()
+        how = {"chat_template": made, "tokenize": False, "add_generation_prompt": True}
         return str(tokenizer.apply_chat_template(messages, **how))
     except Exception as error:  # a template raises what its author wrote
         why = " ".join(str(error).split())[:200]
@@ -56,7 +63,20 @@ def _as_pattern(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _without_own_start(tokenizer: Any, opening: str) -> str:
+def _start_of_a_message(opening: str, between: str, special: Iterable[str]) -> str:
+    """What any user's message begins with, from its last special token on if it has one.
+
+    It belongs to the query, as pieces of a template are tokenised apart and a space at its end is the next word's.
+    """
+    alike = takewhile(lambda ends: ends[0] == ends[1], zip(reversed(opening), reversed(between), strict=False))
+    at = len(opening) - len(list(alike))
+    for mark in re.finditer("|".join(map(re.escape, special)) or "(?!)", opening):
+        if mark.end() > at:
+            at = mark.start() if mark.start() >= at else mark.end()
+    return opening[at:]
+
+
+def _without_own_start(tokens: Tokens, opening: str) -> str:
     """The text before the first message, without what the tokenizer puts before any text by itself."""
-    own, _ = Tokens(tokenizer).around(FIRST)
-    return opening.removeprefix(str(tokenizer.decode(own))) if own else opening
+    own, _ = tokens.around(FIRST)
+    return opening.removeprefix(str(tokens.tokenizer.decode(own))) if own else opening

@@ -48,7 +48,8 @@ def _words() -> Iterator[Entry]:
     yield Entry(
         "State, layer",
         "The residual stream at the last prompt token, the one that predicts the answer, or at levels of the factor "
-        "position elsewhere in the query. Layer 0 is the embeddings, each further layer the output of a block, and the last one is taken after the final norm.",
+        "position elsewhere in the query. Layer 0 is the embeddings, each further layer the output of a block, and the "
+        "last one is taken after the final norm.",
     )
     yield Entry("Update", "What an arm adds to the anchor's state of the same query: h less h_A.")
 

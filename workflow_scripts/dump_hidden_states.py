@@ -15,9 +15,8 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, OtherTask, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN, Shown, beside
 from workflow_scripts.lib.data.template import Rewording
-from workflow_scripts.lib.forward.positions import back
 from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
-from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.forward.settings import DumpHiddenStates, back
 from workflow_scripts.lib.forward.shared_prefix import Parts
 from workflow_scripts.lib.forward.taps import LAYERS
 from workflow_scripts.lib.models.load import LoadedModel, in_float32, load_model

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from workflow_scripts.lib.artifacts.tables import whole
 from workflow_scripts.lib.command import command
+from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.hub import HubError
 from workflow_scripts.lib.models.load import REFERENCE, ModelReference
 from workflow_scripts.lib.models.sources import HubModel, LocalModel, PocketModel, PrepareModel, takes_weights
-from workflow_scripts.lib.models.weights import draw_blocks
 from workflow_scripts.lib.progress import Progress, log
 
 

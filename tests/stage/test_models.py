@@ -57,7 +57,7 @@ def test_blocks_alone_are_drawn_as_those_of_a_model_drawn_whole(tiny_folder, tmp
 
 
 def test_an_architecture_without_one_list_of_blocks_has_none_to_draw(tiny_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("workflow_scripts.lib.forward.taps.decoder_blocks", lambda model: [])
+    monkeypatch.setattr("workflow_scripts.lib.models.blocks.decoder_blocks", lambda model: [])
     with pytest.raises(ModelError, match="has no one list of blocks; say `untrained: true`"):
         prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder, untrained="blocks"))
 

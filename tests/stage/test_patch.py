@@ -236,7 +236,7 @@ def test_a_layer_that_there_is_not_is_named_before_anything_runs():
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name in ("models", "datasets"):
         content[name] = dict([next(iter(content[name].items()))])
-    content["factors"] = {"shots": [1]}
+    content |= {"factors": {"shots": [1]}, "arms": ["anchor", "icl", "it"]}
     content["patch_hidden_states"]["layers"] = [0, 9]
     (line,) = check(check_study(content, "params.yaml")).errors
     assert line == "models.pocket: patch_hidden_states.layers: the model has layers 0 to 4, and not 9"

@@ -6,8 +6,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from workflow_scripts.lib.forward.positions import Position, taken_at
+from workflow_scripts.lib.forward.positions import taken_at
 from workflow_scripts.lib.forward.reader import Reader
+from workflow_scripts.lib.forward.settings import Position
 
 pytestmark = pytest.mark.stage
 PREFIX = [1, 20, 30, 40]

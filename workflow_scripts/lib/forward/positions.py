@@ -1,14 +1,12 @@
 """At which tokens of a query its state is taken: one of the last ones, or the mean over all."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor
 
-LAST, MEAN, BEFORE = "last", "query-mean", "last-"
-Position = Literal["last", "query-mean"] | Annotated[str, Field(pattern=r"^last-[1-9][0-9]*$")]
+from workflow_scripts.lib.forward.settings import MEAN, Position, back
 
 
 class Span(NamedTuple):
@@ -42,8 +40,3 @@ def taken_at(position: Position, lengths: list[int], asked: list[int]) -> Span:
         return Span(ends - queries, ends)
     ends = ends - back(position)
     return Span(ends - 1, ends)
-
-
-def back(position: Position) -> int:
-    """How many tokens before the last the state is taken, or its last token where it is a mean."""
-    return int(position.removeprefix(BEFORE)) if position.startswith(BEFORE) else 0

@@ -16,8 +16,9 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
-from workflow_scripts.lib.forward.positions import LAST, Position, Span, taken_at
+from workflow_scripts.lib.forward.positions import Span, taken_at
 from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point, turns_after
+from workflow_scripts.lib.forward.settings import LAST, Position
 from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, PrefixError, encoded
 from workflow_scripts.lib.forward.token_batches import by_length, fitting
 from workflow_scripts.lib.forward.ways import Ids, Ways, label_answer, last_states

@@ -1,11 +1,18 @@
 """Where and how states are read: the block `dump_hidden_states` of params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflow_scripts.lib.forward.positions import LAST, Position
 from workflow_scripts.lib.strict import Positive, Strict
+
+LAST, MEAN, BEFORE = "last", "query-mean", "last-"
+Position = Literal["last", "query-mean"] | Annotated[str, Field(pattern=r"^last-[1-9][0-9]*$")]
+
+
+def back(position: Position) -> int:
+    """How many tokens before the last the state is taken, or its last token where it is a mean."""
+    return int(position.removeprefix(BEFORE)) if position.startswith(BEFORE) else 0
 
 
 class DumpHiddenStates(Strict):

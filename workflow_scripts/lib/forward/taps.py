@@ -13,15 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.forward.positions import Span
+from workflow_scripts.lib.models.blocks import decoder_blocks
 
 LAYERS = "0 = embeddings, 1..L = block outputs, L after the final norm"
-
-
-def decoder_blocks(model: PreTrainedModel) -> list[nn.Module]:
-    """The blocks of the residual stream, in order; empty where there is no one list of them."""
-    count = model.config.get_text_config(decoder=True).num_hidden_layers
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    return list(lists[0]) if lists else []
 
 
 @contextmanager

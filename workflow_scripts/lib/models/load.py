@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError
-from workflow_scripts.lib.models.weights import draw_blocks, random_model, trained_model
+from workflow_scripts.lib.models.weights import random_model, trained_model
 from workflow_scripts.lib.progress import log
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts.lib.models.blocks import blocks_to_draw
 from workflow_scripts.lib.models.config import check_trained, load_config
 from workflow_scripts.lib.models.files import (
     FLOATS,
@@ -78,29 +79,9 @@ def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
 
 
-def draw_blocks(model: "PreTrainedModel", drawn: "PreTrainedModel") -> None:
-    """Give the blocks of a model the weights of another one's; embeddings, final norm and head stay as they are."""
-    import torch
-
-    with torch.no_grad():
-        for block, other in zip(blocks_of(model), blocks_of(drawn), strict=True):
-            for (_, one), (_, new) in zip(block.named_parameters(), other.named_parameters(), strict=True):
-                one.copy_(new)
-
-
 def check_blocks(folder: Path) -> None:
     """ModelError where an architecture has no one list of blocks, whose weights could be drawn apart from others."""
-    blocks_of(empty_model(load_config(folder)))
-
-
-def blocks_of(model: "PreTrainedModel") -> list[Any]:
-    """The blocks of the residual stream; ModelError where there is no one list of them."""
-    from workflow_scripts.lib.forward.taps import decoder_blocks
-
-    blocks = decoder_blocks(model)
-    if not blocks:
-        raise ModelError(f"{type(model).__name__} has no one list of blocks; say `untrained: true`, which draws all")
-    return blocks
+    blocks_to_draw(empty_model(load_config(folder)))
 
 
 def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":

@@ -19,7 +19,7 @@ from workflow_scripts.lib.data.sets import Demonstration
 from workflow_scripts.lib.data.shown import SHOWN, beside
 from workflow_scripts.lib.data.sources import Dataset
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.forward.positions import back
+from workflow_scripts.lib.forward.settings import back
 from workflow_scripts.lib.lora.apply import check_adapter
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length

@@ -18,8 +18,7 @@ from workflow_scripts.lib.data.choice import SampleDemonstrations
 from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.forward.positions import LAST
-from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.forward.settings import LAST, DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.measures.settings import CompareHiddenStates
 from workflow_scripts.lib.models.sources import Model, PrepareModel

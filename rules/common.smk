@@ -88,7 +88,13 @@ onerror:
     STOP.leave()
 
 
-GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora, STUDY.dump_hidden_states), STUDY.arms, STUDY.models, STUDY.imported)
+GRID = Grid(
+    STUDY.factors,
+    Varied(STUDY.reference, STUDY.tune_lora, STUDY.dump_hidden_states),
+    STUDY.arms,
+    STUDY.models,
+    STUDY.imported,
+)
 WILDCARDS = {
     "model": [*STUDY.models],
     "dataset": [*STUDY.datasets],
@@ -216,4 +222,3 @@ def files_of_imported(wildcards):
 def files_of_data(source):
     """Every file that a local data set is read from, those that a pattern matches now among them."""
     return [str(path) for path in files_of(source)]
-

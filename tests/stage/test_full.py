@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from tests.stage.test_lora import EXAMPLES, random_cases, varied
 from workflow_scripts.lib.lora.config import TuningError
 from workflow_scripts.lib.lora.files import AdapterError
-from workflow_scripts.lib.lora.settings import FullTuning, TuneLora
+from workflow_scripts.lib.lora.settings import FullTuning, PrefixTuning
 from workflow_scripts.lib.lora.train import Case
 from workflow_scripts.lib.tuning.full import check_size, save_deltas, tune_all
 from workflow_scripts.lib.tuning.put_in import put_in
@@ -112,7 +112,11 @@ def test_changes_of_another_model_are_refused(tiny_model, tmp_path):
 
 
 def test_its_settings_are_no_part_of_what_adapters_are_made_from():
-    one, other = (varied(full=FullTuning(learning_rate=rate)) for rate in (1e-3, 1e-4))
+    one, other = (
+        varied(full=FullTuning(learning_rate=rate), prefix=PrefixTuning(learning_rate=rate)) for rate in (1e-3, 1e-4)
+    )
     assert one.used_by("lora") == other.used_by("lora")
-    assert one.used_by("model") != other.used_by("model")
-    assert isinstance(one.used_by("prefix"), TuneLora)
+    for trains, key in (("model", "full"), ("prefix", "prefix")):
+        assert getattr(one.used_by(trains), key) == getattr(one, key)
+        assert one.used_by(trains) != other.used_by(trains)
+    assert one.used_by("model").prefix == one.used_by("lora").prefix

@@ -114,10 +114,10 @@ def test_labels_are_scored_after_the_state_whatever_the_layers_and_batches(archi
 
 
 def test_every_run_keeps_its_own_state_when_memory_does_not_hold_the_batch(monkeypatch):
-    def small(model, ways, past, queries):
+    def small(model, ways, past, queries, span):
         if len(queries) > 2:
             raise torch.OutOfMemoryError
-        return last_states(model, ways, past, queries)
+        return last_states(model, ways, past, queries, span)
 
     model, states = two_layers("llama"), torch.randn(5, 16)
     reader = Reader(model, LABELS, tokens_per_batch=512)

@@ -76,7 +76,7 @@ def plain_loop(model, tuning):
             summed.append(cross_entropy(logits, torch.tensor(example.label), reduction="sum"))
         return sum(summed) / sum(len(one.label) for one in LEARNT)
 
-    optimiser = torch.optim.AdamW(leaves, lr=tuning.learning_rate, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(leaves, lr=tuning.prefix.learning_rate, weight_decay=0.0)
     losses = []
     for _ in range(tuning.steps):
         losses.append(loss())

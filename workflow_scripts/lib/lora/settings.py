@@ -7,6 +7,14 @@ from pydantic import Field
 from workflow_scripts.lib.strict import Positive, Strict
 
 
+class PrefixTuning(Strict):
+    """What tuning keys and values has of its own; all else is as it is for adapters."""
+
+    learning_rate: float = Field(
+        0.02, gt=0, description="of AdamW: a step moves each number of keys and values by as much, and most are about 1"
+    )
+
+
 class FullTuning(Strict):
     """What full fine-tuning has of its own; all else is as it is for adapters."""
 
@@ -32,6 +40,7 @@ class TuneLora(Strict):
     learning_rate: float = Field(gt=0, description="of AdamW: how strongly an adapter is tuned")
     steps: Positive = Field(description="of tuning; each sees all demonstrations of the set")
     max_grad_norm: float = Field(gt=0)
+    prefix: PrefixTuning = PrefixTuning()
     full: FullTuning = FullTuning()
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
     tokens_per_batch: Positive = Field(description="bounds memory for activations")
@@ -39,4 +48,6 @@ class TuneLora(Strict):
 
     def used_by(self, trains: str) -> "TuneLora":
         """The same, without what tuning of another kind alone looks at: that tunes nothing anew."""
-        return self if trains == "model" else self.model_copy(update={"full": FullTuning()})
+        others = {"prefix": PrefixTuning(), "full": FullTuning()}
+        used = {"prefix": "prefix", "model": "full"}.get(trains)
+        return self.model_copy(update={key: plain for key, plain in others.items() if key != used})

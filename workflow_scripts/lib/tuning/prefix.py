@@ -23,6 +23,8 @@ from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import frozen
 from workflow_scripts.lib.lora.train import Case, batched, finite
 
+RATE = "tune_lora.prefix.learning_rate"  # what to lower where a loss is not finite
+
 
 @dataclass(frozen=True)
 class TunedPrefix:
@@ -55,7 +57,8 @@ def tune_prefixes(
     """Tune the keys and values of what every case shows, one case after the other; `base` is left as it was.
 
     They start as what the model makes of `case.shown`, so that before the first step this is ICL. Loss, clipping and
-    optimiser are those of adapters (lora/train.py); examples continue after the prefix. The first `case.fixed` tokens
+    optimiser are those of adapters (lora/train.py), the learning rate is `tuning.prefix`'s own; examples continue after
+    the prefix. The first `case.fixed` tokens
     (what stands before the demonstrations, where much attention rests) keep their keys and values. TuningError where
     the architecture has none that rows can share, and with the case's name where a loss is not finite.
     """
@@ -80,21 +83,21 @@ def _tuned(
 ) -> TunedPrefix:
     prefix = TrainedPrefix(base, ways, case)
     batches = batched(base, [case], tuning.tokens_per_batch)
-    optimiser = torch.optim.AdamW(prefix.trained, lr=tuning.learning_rate, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(prefix.trained, lr=tuning.prefix.learning_rate, weight_decay=0.0)
     losses: list[float] = []
     kept: dict[int, TunedPrefix] = {}
     with frozen(base):
         for step in range(tuning.steps):
-            losses += finite("loss", prefix.loss(batches, backward=True), [case], step)
+            losses += finite("loss", prefix.loss(batches, backward=True), [case], step, RATE)
             norm = torch.nn.utils.clip_grad_norm_(prefix.trained, tuning.max_grad_norm)
-            finite("gradient's norm", norm[None], [case], step)
+            finite("gradient's norm", norm[None], [case], step, RATE)
             optimiser.step()
             optimiser.zero_grad()
             if step + 1 in kept_steps:
                 kept[step + 1] = prefix.kept(losses)
             progress(1, f"{case.name}: loss {losses[0]:.3f} to {losses[-1]:.3f}")
         with torch.no_grad():
-            losses += finite("loss", prefix.loss(batches), [case], tuning.steps)
+            losses += finite("loss", prefix.loss(batches), [case], tuning.steps, RATE)
     on_the_way = {step: replace(then, losses=losses[: step + 1]) for step, then in kept.items()}
     return replace(prefix.kept(losses), on_the_way=on_the_way)
 

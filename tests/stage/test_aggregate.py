@@ -166,12 +166,15 @@ def test_what_is_of_no_set_has_no_interval(tmp_path):
     aggregated(tmp_path, cells_of(*AT, SMALL))
     frame = table(tmp_path / "similarity.parquet")
     measured = frame[frame["mean"].notna() & (frame["draws"] > 1)]
+    given_none = ["anchor", "imported"]
+    one, other = measured.one.isin(given_none), measured.other.isin(given_none)
     alone = measured[(measured.one == "anchor") & measured.other.isna()]
     assert set(alone.measure) == {"accuracy", "open_accuracy"}
-    assert alone[["low", "high", "band_low", "p"]].isna().all(axis=None)
-    its_own = measured[(measured.one == "anchor") & (measured.match == "own-other-draw")]
+    of_no_set = measured[one & (other | measured.other.isna())]
+    assert of_no_set[["low", "high", "band_low", "p"]].isna().all(axis=None)
+    its_own = measured[(one | other) & (measured.match == "own-other-draw")]
     assert its_own[["low", "high", "p"]].isna().all(axis=None)
-    assert measured.drop([*alone.index, *its_own.index])[["low", "high"]].notna().all(axis=None)
+    assert measured.drop(of_no_set.index.union(its_own.index))[["low", "high"]].notna().all(axis=None)
 
 
 def test_another_draw_tells_nothing_of_an_arm_that_no_set_changes(tmp_path):

@@ -124,7 +124,7 @@ def test_an_adapter_from_elsewhere_is_checked_against_its_model(tmp_path, model)
     checked(tmp_path, model, TEXTS, **how)
     wider = random_model(LlamaConfig(**{**tiny_config("llama", 99).to_dict(), "hidden_size": 64}), seed=0)
     get_peft_model(wider, LoraConfig(r=2, task_type="CAUSAL_LM")).save_pretrained(tmp_path / "adapter")
-    line = r"imported.tiny: .*: no adapter that fits this model: .*q_proj is \[32, 32\], not \[64, 64\]"
+    line = r"imported.tiny: .*: no adapter that fits this model: .*q_proj is \[32, 32\], not \[32, 64\]"
     with pytest.raises(SystemExit, match=line):
         checked(tmp_path, model, TEXTS, **how)
 

@@ -101,9 +101,10 @@ def test_adapters_are_tuned_where_an_arm_runs_through_them():
 
 
 def test_an_arm_knows_what_it_depends_on():
-    assert ANCHOR.depends_on == {"template"}
-    assert ICL.depends_on == {"template", "demonstrations"}
-    assert IT.depends_on == arm_named("both").depends_on == {"template", "demonstrations", "tuning", "moment"}
+    assert ANCHOR.depends_on == {"template", "position"}
+    assert ICL.depends_on == {"template", "position", "demonstrations"}
+    tuned = {"template", "position", "demonstrations", "tuning", "moment"}
+    assert IT.depends_on == arm_named("both").depends_on == tuned
 
 
 def test_a_level_of_tuning_makes_its_adapters_and_what_runs_through_them():
@@ -212,7 +213,7 @@ def test_an_imported_adapter_is_an_arm_of_the_models_that_have_one():
     assert ("reference", "imported") in made(study)
     assert ("reference", "imported") not in made(study, "other")
     assert "imported" not in {arm for setting, arm in made(study) if setting != "reference"}
-    assert arm_named("imported").depends_on == {"template"}
+    assert arm_named("imported").depends_on == {"template", "position"}
     assert not arm_named("imported").given
     assert arm_named("imported").compared
 

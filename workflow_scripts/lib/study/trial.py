@@ -116,9 +116,8 @@ def try_prefix(model: PreTrainedModel, tuning: TuneLora, prefix: int, longest: i
     """
     shown = [3 + i % 100 for i in range(prefix)]
     case = Case("one", [Completion([10, 11, 12], [20])], 0, shown, fixed=1)
-    (tuned,) = tune_prefixes(model, [case], tuning.model_copy(update={"steps": 1}))
-    packed(tuned.parts)
-    shared(model, found_ways(model), shown, longest - prefix)
+    packed(shared(model, found_ways(model), shown, longest - prefix))
+    list(tune_prefixes(model, [case], tuning.model_copy(update={"steps": 1})))
 
 
 def _check_moved(adapter: TunedAdapter) -> None:

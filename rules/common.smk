@@ -53,6 +53,11 @@ except (SettingsError, libraries.LibraryError) as error:
     raise WorkflowError(str(error)) from None
 
 
+def once(*lists):
+    """Paths of several lists, each once."""
+    return list(dict.fromkeys(path for some in lists for path in some))
+
+
 def local_paths(source):
     """Files and folders that hold what a data set or model is read from here; of a pattern, the folder it looks in."""
     if hasattr(source, "path"):
@@ -60,7 +65,14 @@ def local_paths(source):
     return [str(path) for path in watched(source)]
 
 
-for path in (path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_paths(source)):
+SOURCES = {
+    "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
+    "models": [
+        *(path for source in STUDY.models.values() for path in local_paths(source)),
+        *dict.fromkeys(str(folder) for folder in STUDY.imported.values()),
+    ],
+}
+for path in once(*SOURCES.values()):
     here, artifacts = Path(path).resolve(), Path("artifacts").resolve()
     if "${" in path or here.is_relative_to(artifacts):
         raise WorkflowError(f"params.yaml: {path}: data and models lie outside artifacts/, and at a path without ${{")
@@ -79,7 +91,13 @@ onerror:
     STOP.leave()
 
 
-GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora), STUDY.arms, STUDY.models)
+GRID = Grid(
+    STUDY.factors,
+    Varied(STUDY.reference, STUDY.tune_lora, STUDY.dump_hidden_states),
+    STUDY.arms,
+    STUDY.models,
+    STUDY.imported,
+)
 WILDCARDS = {
     "model": [*STUDY.models],
     "dataset": [*STUDY.datasets],
@@ -120,8 +138,12 @@ def adapters_at(wildcards, setting, arms=None):
 
 def other_task(wildcards):
     """The data set whose demonstrations a setting has, where it has not its own."""
-    own = GRID.choice(wildcards.setting).task == "own"
-    return [] if own else [f"artifacts/prepare_dataset/{another(wildcards.dataset, [*STUDY.datasets])}.parquet"]
+    return [] if GRID.choice(wildcards.setting).task == "own" else [next_dataset(wildcards)]
+
+
+def next_dataset(wildcards):
+    """The data set that gives demonstrations of another task."""
+    return f"artifacts/prepare_dataset/{another(wildcards.dataset, [*STUDY.datasets])}.parquet"
 
 
 def rewording(wildcards):
@@ -167,11 +189,6 @@ def patched_levels(wildcards):
     return {GRID.settings[one].level: patched_from(wildcards, one) for one in GRID.of_factor(wildcards.patched)}
 
 
-def once(*lists):
-    """Paths of several lists, each once."""
-    return list(dict.fromkeys(path for some in lists for path in some))
-
-
 def settings_of(wildcards):
     """The settings of a factor's cell, with their levels."""
     return GRID.of_factor(wildcards.factor)
@@ -213,12 +230,11 @@ def files_of_model(source):
     return [str(file) for path in local_paths(source) for file in files_in(path)]
 
 
+def files_of_imported(wildcards):
+    """Every file of the folder of the adapter that an arm runs through, where it was tuned elsewhere."""
+    return files_in(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else []
+
+
 def files_of_data(source):
     """Every file that a local data set is read from, those that a pattern matches now among them."""
     return [str(path) for path in files_of(source)]
-
-
-SOURCES = {
-    "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
-    "models": [path for source in STUDY.models.values() for path in local_paths(source)],
-}

@@ -1,4 +1,5 @@
-# Needs: a model, the queries and, as far as the arm is given them, a setting's sets and adapters.
+# Needs: a model, the queries and, as far as the arm is given them, a setting's sets and adapters, another task's examples,
+# an adapter from elsewhere.
 # Makes: the arm's states of every layer at the last prompt token, and the label scores.
 rule dump_hidden_states:
     input:
@@ -7,6 +8,8 @@ rule dump_hidden_states:
         model_files=lambda wildcards: files_of_model(STUDY.models[wildcards.model]),
         demonstrations=lambda wildcards: [sets_at(wildcards, wildcards.setting)] if arm_of(wildcards).given else [],
         adapters=lambda wildcards: adapters_at(wildcards, wildcards.setting, [arm_of(wildcards)]),
+        other=lambda wildcards: [next_dataset(wildcards)] if arm_of(wildcards).of_another else [],
+        imported_files=files_of_imported,
     output:
         states="artifacts/dump_hidden_states/{model}/{dataset}/{setting}/{arm}.parquet",
     log:
@@ -19,8 +22,10 @@ rule dump_hidden_states:
         run=lambda wildcards: arm_of(wildcards).run,
         demonstrations=lambda wildcards, input: only(input.demonstrations),
         adapters=lambda wildcards, input: only(in_time(wildcards.setting, input.adapters)),
+        other=lambda wildcards, input: only(input.other),
+        imported=lambda wildcards: str(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else "null",
         rewording=rewording,
-        settings=as_json(STUDY.dump_hidden_states),
+        settings=lambda wildcards: as_json(GRID.dumping(wildcards.setting)),
     shell:
         sealed(
             "python -m workflow_scripts.dump_hidden_states"
@@ -31,6 +36,8 @@ rule dump_hidden_states:
             " --run {params.run:q}"
             " --demonstrations {params.demonstrations:q}"
             " --adapters {params.adapters:q}"
+            " --other {params.other:q}"
+            " --imported {params.imported:q}"
             " --rewording {params.rewording:q}"
             " --settings {params.settings:q}"
             " --states {output.states:q}"

@@ -5,7 +5,7 @@ measure is defined, and the products of updates that their parts are worked out 
 What the cell is called is no part of it: aggregate_similarity puts the names to the rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ def compare_hidden_states(
     write_table(pa.Table.from_pylist(updates, schema=PRODUCTS), products, made)
 
 
-def _drawn(level: Level) -> list[Arm]:
-    return [arm for arm in named([*level.states]) if arm.given]
+def _compared(level: Level) -> list[Arm]:
+    return [arm for arm in named([*level.states]) if arm.compared]
 
 
 def _arrays(level: Level) -> kernel.Level:
@@ -76,26 +76,31 @@ def _arrays(level: Level) -> kernel.Level:
 
     def answers(arm: Arm) -> Answers:
         file = level.states[arm.name]
-        written = level.gathered(arm.name, lambda one: file.columns(one, ["open_label"])["open_label"].to_numpy())
-        return Answers(level.gathered(arm.name, file.label_log_probs), written)
+        written = in_every_draw(arm, lambda one: file.columns(one, ["open_label"])["open_label"].to_numpy())
+        return Answers(in_every_draw(arm, file.label_log_probs), written)
+
+    def in_every_draw(arm: Arm, read: Callable[[str | None], np.ndarray]) -> np.ndarray:
+        """Of an arm that no set changes, but for the anchor, the same in every draw."""
+        found = level.gathered(arm.name, read)
+        return np.broadcast_to(found, (len(level.sets), *found.shape[1:])) if arm.compared else found
 
     def read(number: int) -> tuple[Layer, dict[str, np.ndarray]]:
         again = [file.states(None, number) for file in repeats]
         layer = Layer(anchor.states(None, number), labels, again, span, number).of(at)
         return layer, {
-            arm.name: level.gathered(arm.name, partial(level.states[arm.name].states, layer=number))
-            for arm in _drawn(level)
+            arm.name: in_every_draw(arm, partial(level.states[arm.name].states, layer=number))
+            for arm in _compared(level)
         }
 
     asked = Asked(labels[at], answers(ANCHOR))
-    given = {arm.name: answers(arm) for arm in _drawn(level)}
+    given = {arm.name: answers(arm) for arm in _compared(level)}
     return kernel.Level(ANCHOR.name, [*level.sets], asked, given, anchor.layers, read, level.sets_serve_all)
 
 
 def _of_sets(level: Level) -> Iterator[Row]:
     """Of the sets that an arm is given: how alike queries and demonstrations are, and whether tuning moved adapters."""
     draws, similarities = [*level.sets], level.similarities()
-    for arm in _drawn(level):
+    for arm in (one for one in _compared(level) if one.given):
         if similarities is not None:
             yield from rows_of_queries(draws, Of(None, arm.name, None, None, RELEVANCE.name), similarities)
         if arm.weights:

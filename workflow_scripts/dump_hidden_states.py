@@ -1,10 +1,9 @@
-"""Dump one arm's states of every layer at the last prompt token, and its answers, for every set of a level.
+"""Dump one arm's states of every layer at the last prompt token, or another, and its answers, for all sets of a level.
 
 An arm is what its prompt shows of a set and what the model's weights are. That is all this stage is told of it.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -13,16 +12,17 @@ from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, StateW
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples
 from workflow_scripts.lib.data.prompts import Prompts
-from workflow_scripts.lib.data.sets import DemonstrationSet, read_sets, read_told
-from workflow_scripts.lib.data.shown import SHOWN, Shown
+from workflow_scripts.lib.data.sets import DemonstrationSet, OtherTask, read_sets, read_told
+from workflow_scripts.lib.data.shown import SHOWN, Shown, beside
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.forward.kept import kept
 from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
-from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.forward.settings import DumpHiddenStates, back
+from workflow_scripts.lib.forward.shared_prefix import Parts
 from workflow_scripts.lib.forward.taps import LAYERS
-from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.models.load import LoadedModel, in_float32, load_model
 from workflow_scripts.lib.progress import Progress
+from workflow_scripts.lib.tuning.put_in import put_in
 
 Run = Literal["batched", "alone", "float32"]
 
@@ -36,6 +36,8 @@ def dump_hidden_states(
     run: Run,
     demonstrations: Path | None,
     adapters: Path | None,
+    other: Path | None,
+    imported: Path | None,
     rewording: Rewording | None,
     settings: DumpHiddenStates,
     states: Path,
@@ -49,7 +51,9 @@ def dump_hidden_states(
         shows: How its prompt shows a set, one of lib/data/shown.py; null for not at all.
         run: `batched`; or, to see the noise, `alone` (each query alone in its batch), `float32` (other weights).
         demonstrations: Sets of the level; null for an arm that is given none.
-        adapters: Folder with {set}/ adapters of the same sets; null for the model as it is.
+        adapters: Folder with what was tuned on the same sets, in {set}/ each; null for the model as it is.
+        other: Another prepared data set, for a way of showing that takes its demonstrations; null for others.
+        imported: Folder of one peft adapter that all is run through, whoever tuned it; null for none.
         rewording: What is put otherwise in the data set's template; null for nothing.
         settings: The block of params.yaml that is called as this stage.
         states: Parquet file to write.
@@ -57,9 +61,11 @@ def dump_hidden_states(
     data, loaded = read_examples(examples).reworded(rewording), load_model(model)
     if run == "float32":
         loaded = LoadedModel(in_float32(loaded.model, model), loaded.tokenizer)
+    task = OtherTask("another", read_examples(other)) if other else None
     told = read_told(demonstrations) if demonstrations else {}
+    told |= {task.name: task.examples.wording} if task else {}
     prompts = Prompts(loaded.tokenizer, data.template, data.words, told)
-    asked = _asked(data, demonstrations)
+    asked, at_hand = _asked(data, demonstrations), beside(task, data.queries, prompts.length)
     made = origin(
         layers=LAYERS,
         dtype=str(loaded.model.dtype).removeprefix("torch."),
@@ -75,11 +81,13 @@ def dump_hidden_states(
             loaded.model,
             list(prompts.labels.values()),
             tokens_per_batch=settings.tokens_per_batch,
+            position=settings.position,
             progress=progress.advance,
         )
         dump = Dump(reader, prompts, data.queries, writer, settings, arm, run)
         for each, queries in asked:
-            dump.append(each, SHOWN[shows](each) if each and shows else (), adapters, queries)
+            tuned = adapters / each.id if adapters and each else imported
+            dump.append(each, SHOWN[shows](each, at_hand) if each and shows else (), tuned, queries)
 
 
 def _asked(data: Examples, demonstrations: Path | None) -> list[tuple[DemonstrationSet | None, list[Example]]]:
@@ -108,20 +116,21 @@ class Dump:
         self.words = list(prompts.labels)
 
     def append(
-        self, given: DemonstrationSet | None, shown: Shown, adapters: Path | None, queries: Sequence[Example]
+        self, given: DemonstrationSet | None, shown: Shown, tuned: Path | None, queries: Sequence[Example]
     ) -> None:
-        """Ask queries after the demonstrations shown, through the set's adapter if there is a folder of them."""
+        """Ask queries after the demonstrations shown, with what was tuned put in, if there is a folder of that."""
         prefix, query_ids = self.prompts.prefix(shown), [self.ids[one.id] for one in queries]
-        with with_adapter(self.reader.model, adapters / given.id) if adapters and given else nullcontext():
-            read = self._read(given, prefix, queries)
+        with put_in(self.reader.model, tuned) as parts:
+            read = self._read(given, prefix, queries, parts)
         of_set = (given.id, self.prompts.digest(given.demonstrations)) if given else ()
+        at = -1 - back(self.reader.position)
         asked = Asked(
             [one.id for one in queries],
             [self.words.index(one.label) for one in queries],
             [self.prompts.labels[one.label][0] for one in queries],
             [ids_digest(prefix + ids) for ids in query_ids],
-            [ids[-1] for ids in query_ids],
-            [str(self.prompts.tokenizer.decode([ids[-1]])) for ids in query_ids],
+            [ids[at] for ids in query_ids],
+            [str(self.prompts.tokenizer.decode([ids[at]])) for ids in query_ids],
         )
         # A repeat of the anchor is exact on disk, so that the noise it shows has the rounding of the others in it.
         layers, states = kept(read.states.numpy(), self.settings, exact=self.run != "batched")
@@ -130,9 +139,13 @@ class Dump:
         )
         self.writer.write(Given(self.arm, *of_set), asked, answered)
 
-    def _read(self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example]) -> LastToken:
+    def _read(
+        self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example], parts: Parts | None
+    ) -> LastToken:
         try:
-            return self.reader.read(prefix, [self.ids[one.id] for one in queries], alone=self.run == "alone")
+            return self.reader.read(
+                prefix, [self.ids[one.id] for one in queries], alone=self.run == "alone", parts=parts
+            )
         except StateError as error:
             where = f"{self.arm}{f', set {given.id}' if given else ''}, query {queries[error.prompt].id}"
             raise StateError(error.prompt, error.layer, where) from None

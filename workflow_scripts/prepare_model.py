@@ -6,9 +6,10 @@ from workflow_scripts.lib.artifacts.tables import whole
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.models.about import About
+from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.load import REFERENCE, ModelReference
-from workflow_scripts.lib.models.sources import Model, PocketModel, PrepareModel
+from workflow_scripts.lib.models.sources import Model, PocketModel, PrepareModel, takes_weights
 from workflow_scripts.lib.progress import Progress, log
 
 
@@ -51,7 +52,7 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
     torch.set_num_threads(1)  # such small matrices gain little from a second one, and sums round by thread
     disable_progress_bar()
     made, tokenizer = pocket.initial_model(source.seed), pocket.tokenizer()
-    if not source.untrained:
+    if takes_weights(source):
         with Progress("training steps", settings.steps) as progress:
             train(
                 made,
@@ -65,8 +66,11 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
         for cell, accuracy in measured.items():
             log(f"gate: {cell.task}, {cell.labels} labels, {cell.shots} shots: accuracy {accuracy.label_set:.2f}")
         gate.check(measured)
-    trained = "weights as they are drawn" if source.untrained else f"trained here for {settings.steps} steps"
-    text = f"the embedded model (docs/pocket.md), {trained}, seed {source.seed}"
+    if source.untrained == "blocks":
+        draw_blocks(made, pocket.initial_model(source.seed))
+    trained = f"trained here for {settings.steps} steps" if takes_weights(source) else "weights as they are drawn"
+    blocks = ", then its blocks drawn anew" if source.untrained == "blocks" else ""
+    text = f"the embedded model (docs/pocket.md), {trained}{blocks}, seed {source.seed}"
     About(text=text, parameters=sum(one.numel() for one in made.parameters())).write(folder)
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -44,6 +44,25 @@ def test_untrained_draws_its_weights_from_its_seed(tiny_folder, tmp_path):
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_blocks_alone_are_drawn_as_those_of_a_model_drawn_whole(tiny_folder, tmp_path, dtype):
+    source = {"source": "local", "path": tiny_folder, "seed": 1, "dtype": dtype}
+    trained, blocks, whole = (
+        dict(prepared(tmp_path / str(one), LocalModel(**source, untrained=one)).model.named_parameters())
+        for one in (False, "blocks", True)
+    )
+    for name, weight in blocks.items():
+        assert torch.equal(weight, (whole if ".layers." in name else trained)[name]), name
+    assert not torch.equal(trained["lm_head.weight"], whole["lm_head.weight"])
+    assert any(not torch.equal(trained[name], whole[name]) for name in whole if ".layers." in name)
+
+
+def test_an_architecture_without_one_list_of_blocks_has_none_to_draw(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("workflow_scripts.lib.models.blocks.decoder_blocks", lambda model: [])
+    with pytest.raises(ModelError, match="has no one list of blocks; say `untrained: true`"):
+        prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder, untrained="blocks"))
+
+
 def test_dtype_is_the_models_own_setting(tiny_folder, tmp_path):
     source = LocalModel(source="local", path=tiny_folder, dtype="bfloat16", device="cpu")
     assert prepared(tmp_path / "m", source).model.dtype == torch.bfloat16

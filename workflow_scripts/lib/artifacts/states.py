@@ -47,7 +47,7 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries of a row group: ids, gold labels and their first tokens, digests of the prompts, the last tokens."""
+    """The queries of a row group: ids, gold labels and their first tokens, digests of prompts, the states' tokens."""
 
     queries: Sequence[str]
     labels: Sequence[int]

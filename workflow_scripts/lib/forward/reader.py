@@ -16,8 +16,10 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
-from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point
-from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.forward.positions import Span, taken_at
+from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point, turns_after
+from workflow_scripts.lib.forward.settings import LAST, Position
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, PrefixError, encoded
 from workflow_scripts.lib.forward.token_batches import by_length, fitting
 from workflow_scripts.lib.forward.ways import Ids, Ways, label_answer, last_states
 from workflow_scripts.lib.progress import log
@@ -71,10 +73,14 @@ class Reader:
         labels: Sequence[Ids],
         *,
         tokens_per_batch: Tokens,
+        position: Position = LAST,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
-        """`progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold."""
-        self.model, self.labels, self.progress = model, labels, progress
+        """`position`: at which tokens of a query its state is taken; labels are always scored after the last.
+
+        `progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold.
+        """
+        self.model, self.labels, self.position, self.progress = model, labels, position, progress
         self.ways = found_ways(model)
         self.budget = Budget(tokens_per_batch, gpu_memory(model)) if self.ways.batching else Budget(1, None)
         self.more = max(map(len, labels), default=1) - 1  # tokens of a label that run after a prompt
@@ -88,21 +94,30 @@ class Reader:
         *,
         alone: bool = False,
         layers: slice = EVERY_LAYER,
+        parts: Parts | None = None,
         within: Within = lambda prompts, run: nullcontext(),
     ) -> LastToken:
-        """Read the last token of `prefix` + each query.
+        """Read the last token of `prefix` + each query, or its states at the reader's position.
 
         A label's log-probability is the sum over its tokens given the prompt. The open label is the one that the model
         would write, each of its tokens the likeliest of the vocabulary; -1 where that is none. Batches hold queries of
         about the same length within the budget of tokens (or one query); where memory does not hold them, the budget is
         halved for good. With `alone` every query has a batch of its own. States are kept of `layers`, and every batch
-        runs `within` a block that is told which prompts it holds. Raises StateError for a state that is not finite or
-        is all zero, PromptError for a prompt that memory does not hold.
+        runs `within` a block that is told which prompts it holds. `parts`: keys and values that stand in the place of
+        those that the model makes of the prefix. Raises StateError for a state that is not finite or is all zero,
+        PromptError for a prompt that memory does not hold, PrefixError where `parts` cannot stand there.
         """
         try:
+            asked = [len(ids) for ids in queries]
             past, queries = self._split(prefix, queries)
         except torch.OutOfMemoryError:
             raise PromptError(len(prefix)) from None
+        if parts is not None:
+            if past is None:
+                raise PrefixError(
+                    f"{type(self.model).__name__} cannot run these prompts on keys and values of a prefix"
+                )
+            past = past.exchanged(parts)
         waiting = by_length([len(ids) for ids in queries])
         back = torch.tensor(waiting).argsort()
         rows: list[LastToken] = []
@@ -110,8 +125,9 @@ class Reader:
             lengths = [len(queries[i]) for i in waiting]
             batch = waiting[: 1 if alone else fitting(lengths, self.budget.tokens, self._cuts(past))]
             run = [queries[i] for i in batch]
+            span = taken_at(self.position, [len(ids) for ids in run], [asked[i] for i in batch])
             with within(batch, run):
-                row = self._attempt(past, run, layers)
+                row = self._attempt(past, run, span, layers)
             if row is None:
                 self.budget.halve()
                 continue
@@ -127,7 +143,7 @@ class Reader:
         longest = len(prefix) + max(map(len, queries)) + self.more
         check_lengths(self.model.config, [longest])
         if prefix and self.ways.sharing:
-            if self.turn is not None and len(prefix) <= self.turn < longest:
+            if turns_after(self.model.config, len(prefix), longest):
                 self._tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
                 return None, [[*prefix, *ids] for ids in queries]
             past = encoded(self.model, prefix, longest)
@@ -140,11 +156,13 @@ class Reader:
         """Lengths of prompts between which a batch must not reach: with it, or with a label's tokens, one turns."""
         return [] if self.turn is None or past is not None else [self.turn - i for i in range(self.more + 1)]
 
-    def _attempt(self, past: FrozenPrefix | None, queries: Sequence[Ids], layers: slice) -> LastToken | None:
+    def _attempt(
+        self, past: FrozenPrefix | None, queries: Sequence[Ids], span: Span, layers: slice
+    ) -> LastToken | None:
         """None where memory does not hold the batch; a single query that does not fit is an error."""
         try:
             with self.budget.watched(len(queries) * max(map(len, queries))):
-                return _one_batch(self.model, self.ways, past, queries, self.labels, layers)
+                return _one_batch(self.model, self.ways, past, queries, span, self.labels, layers)
         except torch.OutOfMemoryError:
             if len(queries) == 1:
                 raise PromptError(len(queries[0]) + (past.get_seq_length() if past else 0)) from None
@@ -170,10 +188,11 @@ def _one_batch(
     ways: Ways,
     past: FrozenPrefix | None,
     queries: Sequence[Ids],
+    span: Span,
     labels: Sequence[Ids],
     layers: slice,
 ) -> LastToken:
-    states, logits = last_states(model, ways, past, queries)
+    states, logits = last_states(model, ways, past, queries, span)
     log_probs = logits.float().log_softmax(-1)
     top = log_probs.argmax(-1)
     answers = [

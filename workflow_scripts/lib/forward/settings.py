@@ -1,4 +1,4 @@
-"""How states are read and what is kept of them: the block `dump_hidden_states` of params.yaml."""
+"""Where and how states are read, and what is kept: the block `dump_hidden_states` of params.yaml."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -8,6 +8,8 @@ from pydantic import Field
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.strict import Positive, Strict
 
+LAST, MEAN, BEFORE = "last", "query-mean", "last-"
+Position = Literal["last", "query-mean"] | Annotated[str, Field(pattern=r"^last-[1-9][0-9]*$")]
 Layer = Annotated[int, Field(ge=0)]
 
 
@@ -27,9 +29,19 @@ class Every(Strict):
     every: Positive
 
 
-class DumpHiddenStates(Strict):
-    """How many tokens run together, which changes no state but by rounding; which states are kept, and how exactly."""
+def back(position: Position) -> int:
+    """How many tokens before the last the state is taken, or its last token where it is a mean."""
+    return int(position.removeprefix(BEFORE)) if position.startswith(BEFORE) else 0
 
+
+class DumpHiddenStates(Strict):
+    """Where states are taken, which are kept and how exactly; how many tokens run together changes rounding alone."""
+
+    position: Position = Field(
+        LAST,
+        description="of a query at which its state is taken; last: the token that predicts the label; last-1, last-2 "
+        "and so on: so many tokens before; query-mean: the mean over the query's tokens",
+    )
     tokens_per_batch: Positive | Literal["auto"] = Field(
         description="of queries run together; halved where memory does not hold them. auto: what suits the device"
     )

@@ -17,8 +17,8 @@ from workflow_scripts.lib.models.config import check_trained, load_config, load_
 from workflow_scripts.lib.models.files import ModelError, files_read
 from workflow_scripts.lib.models.hub import check_weights_there, commit_of, snapshot
 from workflow_scripts.lib.models.load import ModelReference
-from workflow_scripts.lib.models.sources import Checkpoint, GgufModel, HubModel, LocalModel, PackageModel
-from workflow_scripts.lib.models.weights import check_makes, check_weights, empty_model
+from workflow_scripts.lib.models.sources import Checkpoint, GgufModel, HubModel, LocalModel, PackageModel, takes_weights
+from workflow_scripts.lib.models.weights import check_blocks, check_makes, check_weights, empty_model
 from workflow_scripts.lib.wheels import unpacked
 
 
@@ -42,7 +42,7 @@ def check(source: LocalModel | HubModel | GgufModel | PackageModel) -> Path:
 def pin_local(source: LocalModel, folder: Path) -> ModelReference:
     """Note a digest of every file of a model folder that loading reads."""
     found = check_local(source)
-    read = files_read(found, allow_pickle=source.allow_pickle, weights=not source.untrained)
+    read = files_read(found, allow_pickle=source.allow_pickle, weights=takes_weights(source))
     _about(f"{found.name}, a local folder pinned by digests of its files", found, source).write(folder)
     return ModelReference(
         path=source.path.as_posix(),
@@ -62,7 +62,7 @@ def check_local(source: LocalModel) -> Path:
 def pin_hub(source: HubModel, folder: Path) -> ModelReference:
     """Resolve a revision to its commit, fetch the files into the hub's cache and check them."""
     commit = commit_of(source.id, source.revision)
-    found = snapshot(source.id, commit, weights=not source.untrained, allow_pickle=source.allow_pickle)
+    found = snapshot(source.id, commit, weights=takes_weights(source), allow_pickle=source.allow_pickle)
     _about(f"{source.id} of the Hugging Face hub at commit {commit}", _checked(found, source), source).write(folder)
     return ModelReference(hub_id=source.id, commit=commit, allow_pickle=source.allow_pickle, **_loading(source))
 
@@ -74,9 +74,11 @@ def check_hub(source: HubModel) -> Path:
     load_config(folder)
     load_tokenizer(folder)
     check_makes(folder)
-    if not source.untrained:
+    if takes_weights(source):
         check_trained(folder)
         check_weights_there(source.id, commit, allow_pickle=source.allow_pickle)
+    if source.untrained == "blocks":
+        check_blocks(folder)
     return folder
 
 
@@ -86,10 +88,10 @@ def pin_gguf(source: GgufModel | PackageModel, folder: Path) -> ModelReference:
         digest = gguf.digest(file)
         gguf.unpack(file, folder)
         _check_loads(folder)
-        if not source.untrained:
+        if takes_weights(source):
             gguf.unpack_weights(file, folder, source.dtype)
         where = f"{source.release}, {file.name}" if isinstance(source, PackageModel) else file.name
-        _about(f"{where}: {gguf.described(file, weights=not source.untrained)}", folder, source).write(folder)
+        _about(f"{where}: {gguf.described(file, weights=takes_weights(source))}", folder, source).write(folder)
         return ModelReference(files={file.name: digest}, **_loading(source))
 
 
@@ -98,6 +100,8 @@ def check_gguf(source: GgufModel | PackageModel) -> Path:
     with _gguf_file(source) as file:
         folder = _settings_of(file)
     _check_loads(folder)
+    if source.untrained == "blocks":
+        check_blocks(folder)
     return folder
 
 
@@ -124,12 +128,14 @@ _settings: dict[str, TemporaryDirectory[str]] = {}  # they are removed as this p
 
 def _checked(folder: Path, source: LocalModel | HubModel) -> Path:
     load_config(folder)
-    files_read(folder, allow_pickle=source.allow_pickle, weights=not source.untrained)
+    files_read(folder, allow_pickle=source.allow_pickle, weights=takes_weights(source))
     load_tokenizer(folder)
-    if not source.untrained:
+    if takes_weights(source):
         check_weights(folder, allow_pickle=source.allow_pickle)
     else:
         check_makes(folder)
+    if source.untrained == "blocks":
+        check_blocks(folder)
     return folder
 
 
@@ -141,8 +147,14 @@ def _check_loads(folder: Path) -> None:
 
 def _about(text: str, folder: Path, source: Checkpoint) -> About:
     parameters = sum(one.numel() for one in empty_model(load_config(folder)).parameters())
-    drawn = f"; config and tokenizer alone, weights drawn from seed {source.seed}" if source.untrained else ""
-    return About(text=text + drawn, parameters=parameters)
+    return About(text=text + DRAWN[source.untrained].format(source.seed), parameters=parameters)
+
+
+DRAWN = {
+    False: "",
+    True: "; config and tokenizer alone, weights drawn from seed {}",
+    "blocks": "; its blocks drawn anew from seed {}",
+}
 
 
 def _loading(source: Checkpoint) -> dict[str, Any]:
@@ -150,4 +162,5 @@ def _loading(source: Checkpoint) -> dict[str, Any]:
         "dtype": source.dtype,
         "device": source.device,
         "random_seed": source.seed if source.untrained else None,
+        "drawn": "blocks" if source.untrained == "blocks" else "all",
     }

@@ -13,6 +13,13 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="auto: GPUs where there are any, or the CPU")
 ]
+Untrained = Annotated[
+    bool | Literal["blocks"],
+    Field(
+        description="true: all weights are drawn from `seed`; blocks: those of the blocks alone, while embeddings, "
+        "final norm and LM head stay the trained ones"
+    ),
+]
 AllowPickle = Annotated[
     bool, Field(description="read weights that are only there as pickles (.bin); nothing but tensors is read of them")
 ]
@@ -32,7 +39,7 @@ class PocketModel(Strict):
 
     source: Literal["pocket"]
     seed: int = 0
-    untrained: bool = False
+    untrained: Untrained = False
 
 
 class Checkpoint(Strict):
@@ -40,7 +47,7 @@ class Checkpoint(Strict):
 
     dtype: Dtype = "float32"
     device: Device = "auto"
-    untrained: bool = False
+    untrained: Untrained = False
     seed: int = 0
 
 
@@ -75,6 +82,11 @@ class PackageModel(Checkpoint, InWheel):
 
 
 Model = PocketModel | LocalModel | HubModel | GgufModel | PackageModel
+
+
+def takes_weights(source: Model) -> bool:
+    """Whether any weight of a model is a trained one."""
+    return source.untrained is not True
 
 
 def controls(models: Mapping[str, Model]) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts.lib.models.blocks import blocks_to_draw
 from workflow_scripts.lib.models.config import check_trained, load_config
 from workflow_scripts.lib.models.files import (
     FLOATS,
@@ -76,6 +77,11 @@ def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
 
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
+def check_blocks(folder: Path) -> None:
+    """ModelError where an architecture has no one list of blocks, whose weights could be drawn apart from others."""
+    blocks_to_draw(empty_model(load_config(folder)))
 
 
 def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":

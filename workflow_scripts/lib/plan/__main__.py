@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.models.sources import takes_weights
 from workflow_scripts.lib.plan.cards import CARDS, Card, card_here, card_named
 from workflow_scripts.lib.plan.costs import Costs, costs, grouped
 from workflow_scripts.lib.plan.fits import GIB, too_large
@@ -47,7 +48,7 @@ def lines(study: Study, found: Survey, card: Card, machine: Machine, *, cells: b
 
 
 def _is_fetched(model: Planned) -> bool:
-    return model.source.source == "hub" and not model.source.untrained
+    return model.source.source == "hub" and takes_weights(model.source)
 
 
 def _cells(one: Costs) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from workflow_scripts.lib.arms import WEIGHTS, Arm, named
+from workflow_scripts.lib.models.sources import takes_weights
 from workflow_scripts.lib.plan import comparing
 from workflow_scripts.lib.plan.arithmetic import Reading, Tuning
 from workflow_scripts.lib.plan.lengths import Lengths
@@ -66,7 +67,7 @@ def prepared(study: Study, name: str, model: Planned) -> Job:
     work = Work()
     if model.source.source == "pocket":
         how = study.prepare_model
-        tokens = 0 if model.source.untrained else how.steps * how.tokens_per_step
+        tokens = 0 if not takes_weights(model.source) else how.steps * how.tokens_per_step
         flops = THERE_AND_BACK * (model.reading.flops.of(tokens, 0) + model.reading.head * tokens)
         work = Work(tokens, flops, disk=4.0 * model.reading.weights)
     return Job(PREPARE, name, "", "", work)

@@ -40,9 +40,12 @@ class Prompt(NamedTuple):
 
 
 def prompts(examples: Examples, given: DemonstrationSet, arms: Sequence[Arm]) -> list[Prompt]:
-    """The first query's prompt in each arm with a set; arms of the same prompt and the same weights stand together."""
+    """The first query's prompt in each arm with a set; arms of the same prompt and the same weights stand together.
+
+    Arms that show another task are left out: how much of it they show is counted in a model's tokens.
+    """
     ways: dict[tuple[str | None, bool], list[Arm]] = {}
-    for arm in arms:
+    for arm in [arm for arm in arms if not arm.of_another]:
         ways.setdefault((arm.shows, arm.weights is not None), []).append(arm)
     return [
         Prompt(

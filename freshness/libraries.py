@@ -16,14 +16,16 @@ COUNTS = {
     "numpy": ["numpy"],
     "pandas": ["pandas", "numpy"],
     "peft": ["peft"],
+    "sacrebleu": ["sacrebleu"],
     "scipy": ["scipy"],
     "tokenizers": ["tokenizers"],
     "torch": ["torch"],
     "transformers": ["transformers", "tokenizers"],
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
+# Babel's own data are told by the release that a data set names.
 CARRIES = {
-    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe"),
+    *("accelerate", "babel", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe"),
     *("pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
 OURS = "workflow_scripts"

@@ -1,5 +1,5 @@
 # Needs: a model, the queries and, as far as the arm is given them, a setting's sets and adapters.
-# Makes: the arm's states of every layer at the last prompt token, and the label scores.
+# Makes: the arm's states of every layer at the last prompt token, and what it answers.
 rule dump_hidden_states:
     input:
         examples="artifacts/prepare_dataset/{dataset}.parquet",
@@ -19,7 +19,9 @@ rule dump_hidden_states:
         demonstrations=lambda wildcards, input: only(input.demonstrations),
         adapters=lambda wildcards, input: only(in_time(wildcards.setting, input.adapters)),
         rewording=rewording,
-        settings=as_json(STUDY.dump_hidden_states),
+        settings=lambda wildcards: as_json(
+            STUDY.dump_hidden_states.used_by(generation=STUDY.datasets[wildcards.dataset].generation)
+        ),
     shell:
         sealed(
             "python -m workflow_scripts.dump_hidden_states"

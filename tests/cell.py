@@ -61,7 +61,7 @@ class Made(NamedTuple):
         return self.folder / "patch_hidden_states" / self.model / self.dataset / "reference" / "similarity.parquet"
 
 
-def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=DRAWS, relevance=None):
+def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=DRAWS, relevance=None, new_tokens=0):
     """Everything up to the states: `levels` is name -> choice."""
     levels = levels or {"reference": Choice(shots=4)}
     prepare_dataset(source=data, queries=QUERIES, seed=0, settings=PrepareDataset(pool=20), examples=at.examples)
@@ -80,7 +80,7 @@ def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=
             made_of = (at.sets(level), at.examples, at.weights)
             tune_lora(*made_of, **told, seed=0, settings=TUNING, adapters=at.adapters(level, weights))
         for arm in made:
-            dump(at, level, arm)
+            dump(at, level, arm, new_tokens)
     return at
 
 
@@ -117,12 +117,13 @@ def sample(examples, target, choice, draws=DRAWS, relevance=None):
     sample_demonstrations(examples, other=None, choice=choice, **how, demonstrations=target)
 
 
-def dump(at, level, arm):
+def dump(at, level, arm, new_tokens=0):
     """One arm's states at a level."""
     given = {
         "demonstrations": at.sets(level) if arm.given else None,
         "adapters": at.adapters(level, arm.weights) if arm.weights else None,
         "rewording": None,
     }
-    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": DumpHiddenStates(tokens_per_batch="auto")}
+    settings = DumpHiddenStates(tokens_per_batch="auto", new_tokens=new_tokens)
+    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": settings}
     dump_hidden_states(at.examples, at.weights, **told, **given, states=at.states(level, arm))

@@ -25,6 +25,7 @@ from workflow_scripts.lib.measures import named as rows_named
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
 from workflow_scripts.lib.measures.layer import Layer, label_span
 from workflow_scripts.lib.measures.on_answers import Answers, Asked
+from workflow_scripts.lib.measures.on_texts import Scored, Written
 from workflow_scripts.lib.measures.rows import Of, Row, rows_of_draws, rows_of_queries
 from workflow_scripts.lib.measures.settings import CHOOSABLE, CompareHiddenStates
 from workflow_scripts.lib.progress import Progress
@@ -70,14 +71,10 @@ def _arrays(level: Level) -> kernel.Level:
     """A level as arrays, draws along the first axis."""
     anchor = level.states[ANCHOR.name]
     labels = anchor.columns(None, ["label"])["label"].to_numpy()
-    span = label_span(anchor.label_unembedding())
+    unembedding = anchor.label_unembedding()
+    span = None if unembedding is None else label_span(unembedding)
     repeats = [level.states[arm.name] for arm in REPEATS if arm.name in level.states]
     at = np.array([anchor.rows(None)[query] for query in level.queries])
-
-    def answers(arm: Arm) -> Answers:
-        file = level.states[arm.name]
-        written = level.gathered(arm.name, lambda one: file.columns(one, ["open_label"])["open_label"].to_numpy())
-        return Answers(level.gathered(arm.name, file.label_log_probs), written)
 
     def read(number: int) -> tuple[Layer, dict[str, np.ndarray]]:
         again = [file.states(None, number) for file in repeats]
@@ -87,9 +84,23 @@ def _arrays(level: Level) -> kernel.Level:
             for arm in _drawn(level)
         }
 
-    asked = Asked(labels[at], answers(ANCHOR))
-    given = {arm.name: answers(arm) for arm in _drawn(level)}
+    texts = () if anchor.of_labels else anchor.columns(None, ["answer"])["answer"].to_numpy(zero_copy_only=False)[at]
+    asked = Asked(labels[at], _answers(level, ANCHOR), texts)
+    given = {arm.name: _answers(level, arm) for arm in _drawn(level)}
     return kernel.Level(ANCHOR.name, [*level.sets], asked, given, anchor.layers, read, level.sets_serve_all)
+
+
+def _answers(level: Level, arm: Arm) -> Answers | Scored:
+    """An arm's answers: those of a label set, or of a generation task with what was written, if anything was."""
+    file = level.states[arm.name]
+
+    def column(name: str) -> np.ndarray:
+        return level.gathered(arm.name, lambda one: file.columns(one, [name])[name].to_numpy(zero_copy_only=False))
+
+    if file.of_labels:
+        return Answers(level.gathered(arm.name, file.label_log_probs), column("open_label"))
+    scores, written = (column("answer_log_prob"), column("answer_tokens")[0]), column("written")
+    return Scored(*scores) if written[0, 0] is None else Written(*scores, written)
 
 
 def _of_sets(level: Level) -> Iterator[Row]:

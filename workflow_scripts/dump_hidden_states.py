@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from workflow_scripts.lib.artifacts.provenance import ids_digest, origin
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, StateWriter, state_writer
+from workflow_scripts.lib.artifacts.states import (
+    Answered,
+    Asked,
+    Given,
+    OfLabels,
+    OfTexts,
+    StateWriter,
+    state_writer,
+)
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples
 from workflow_scripts.lib.data.prompts import Prompts
@@ -37,7 +45,9 @@ def dump_hidden_states(
     settings: DumpHiddenStates,
     states: Path,
 ) -> None:
-    """Write `states`: a row per (set, query that it serves) with the state of every layer and the label scores.
+    """Write `states`: a row per (set, query that it serves) with the state of every layer and what is answered.
+
+    Of classification these are scores of the labels, of generation that of the answer and, if so set, a greedy answer.
 
     Args:
         examples: Prepared data set; its queries are asked.
@@ -63,10 +73,13 @@ def dump_hidden_states(
         device=loaded.model.device.type,
         **{"arm": arm, "shows": shows, "run": run, "label_words": data.words, "template": data.template},
     )
-    unembedding = loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    unembedding = None if data.generation else loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    # The repeats of the anchor tell the noise of states, and write nothing.
+    most = settings.new_tokens if run == "batched" else 0
+    passes = 1 + data.generation + bool(most)
     with (
         state_writer(states, made, unembedding) as writer,
-        Progress("prompts", sum(len(queries) for _, queries in asked)) as progress,
+        Progress("prompts", passes * sum(len(queries) for _, queries in asked)) as progress,
     ):
         reader = Reader(
             loaded.model,
@@ -74,7 +87,7 @@ def dump_hidden_states(
             tokens_per_batch=settings.tokens_per_batch,
             progress=progress.advance,
         )
-        dump = Dump(reader, prompts, data.queries, writer, arm, alone=run == "alone")
+        dump = Dump(reader, prompts, data, writer, arm, alone=run == "alone", most=most)
         for each, queries in asked:
             dump.append(each, SHOWN[shows](each) if each and shows else (), adapters, queries)
 
@@ -90,11 +103,13 @@ class Dump:
     """Asks one model queries for one set after the other and appends what it reads to one file."""
 
     def __init__(
-        self, reader: Reader, prompts: Prompts, every: Sequence[Example], writer: StateWriter, arm: str, *, alone: bool
+        self, reader: Reader, prompts: Prompts, data: Examples, writer: StateWriter, arm: str, *, alone: bool, most: int
     ) -> None:
-        self.reader, self.prompts, self.writer, self.arm, self.alone = reader, prompts, writer, arm, alone
-        self.ids = {one.id: prompts.query(one.fields) for one in every}
-        self.words = list(prompts.labels)
+        """`most`: tokens of a greedy answer; 0 where none is written."""
+        self.reader, self.prompts, self.writer = reader, prompts, writer
+        self.arm, self.alone, self.most = arm, alone, most
+        self.ids = {one.id: prompts.query(one.fields) for one in data.queries}
+        self.targets = {one.id: target for one, target in zip(data.queries, data.targets, strict=True)}
 
     def append(
         self, given: DemonstrationSet | None, shown: Shown, adapters: Path | None, queries: Sequence[Example]
@@ -103,19 +118,28 @@ class Dump:
         prefix, query_ids = self.prompts.prefix(shown), [self.ids[one.id] for one in queries]
         with with_adapter(self.reader.model, adapters / given.id) if adapters and given else nullcontext():
             read = self._read(given, prefix, queries)
+            answers = self._texts(prefix, queries) if self.prompts.generation else _labels(read)
         of_set = (given.id, self.prompts.digest(given.demonstrations)) if given else ()
         asked = Asked(
             [one.id for one in queries],
-            [self.words.index(one.label) for one in queries],
-            [self.prompts.labels[one.label][0] for one in queries],
+            [self.targets[one.id] for one in queries],
+            [self.prompts.learnt(one.label)[0] for one in queries],
             [ids_digest(prefix + ids) for ids in query_ids],
             [ids[-1] for ids in query_ids],
             [str(self.prompts.tokenizer.decode([ids[-1]])) for ids in query_ids],
         )
-        answered = Answered(
-            read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()
-        )
+        answered = Answered(read.states.numpy(), read.top_token.numpy(), answers)
         self.writer.write(Given(self.arm, *of_set), asked, answered)
+
+    def _texts(self, prefix: list[int], queries: Sequence[Example]) -> OfTexts:
+        """The score of each query's answer, and what is written in its place."""
+        query_ids, answers = [self.ids[one.id] for one in queries], [self.prompts.learnt(one.label) for one in queries]
+        scores = self.reader.score(prefix, query_ids, answers, alone=self.alone)
+        written: list[str | None] = [None] * len(queries)
+        if self.most:
+            texts = self.reader.write(prefix, query_ids, self.prompts.ends, most=self.most)
+            written = [self.prompts.answer(text) for text in texts]
+        return OfTexts([one.label for one in queries], [len(ids) for ids in answers], scores.numpy(), written)
 
     def _read(self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example]) -> LastToken:
         try:
@@ -123,6 +147,10 @@ class Dump:
         except StateError as error:
             where = f"{self.arm}{f', set {given.id}' if given else ''}, query {queries[error.prompt].id}"
             raise StateError(error.prompt, error.layer, where) from None
+
+
+def _labels(read: LastToken) -> OfLabels:
+    return OfLabels(read.label_log_probs.numpy(), read.open_label.numpy())
 
 
 if __name__ == "__main__":

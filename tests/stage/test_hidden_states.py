@@ -5,7 +5,8 @@ import transformers
 from tests import reference
 from tests.stage.test_lora import TUNING, saved
 from workflow_scripts.lib.forward import reader as hidden_states
-from workflow_scripts.lib.forward.reader import PromptError, Reader, StateError, check_states
+from workflow_scripts.lib.forward.reader import Reader, StateError, check_states
+from workflow_scripts.lib.forward.runner import PromptError
 from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.models.weights import random_model

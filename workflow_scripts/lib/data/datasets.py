@@ -1,17 +1,26 @@
-"""Labelled examples from files, the hub or the embedded world, in one shape: a pool and queries, nothing in both."""
+"""Examples from files, the hub, the CLDR or the embedded world, in one shape: a pool and queries, nothing in both."""
 
 import random
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from workflow_scripts.lib.data.cldr import facts_of
 from workflow_scripts.lib.data.examples import Example, Examples
-from workflow_scripts.lib.data.labelled import labelled
+from workflow_scripts.lib.data.labelled import Labelled, labelled
 from workflow_scripts.lib.data.parting import apart, distinct, repeated, set_aside
 from workflow_scripts.lib.data.paths import every_path, listed
 from workflow_scripts.lib.data.readers import read_files, read_hub
 from workflow_scripts.lib.data.rows import DataError, Row
-from workflow_scripts.lib.data.sources import Dataset, Files, HubDataset, Lines, LocalDataset, WorldDataset
+from workflow_scripts.lib.data.sources import (
+    CldrDataset,
+    Dataset,
+    Files,
+    HubDataset,
+    Lines,
+    LocalDataset,
+    WorldDataset,
+)
 from workflow_scripts.lib.data.summary import Summary, summed_up
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.world import texts as world
@@ -50,9 +59,11 @@ def template_of(source: Dataset) -> Template:
 
 
 def label_words(source: Dataset) -> list[str]:
-    """Label words in the order of label indices."""
+    """Label words in the order of label indices; none of a generation task."""
     if isinstance(source, WorldDataset):
         return list(_world_task(source).labels)
+    if isinstance(source, CldrDataset) or source.labels is None:
+        return []
     return list(dict.fromkeys(word for word in source.labels.values() if word is not None))
 
 
@@ -89,6 +100,9 @@ def _cut(examples: list[Example], count: int | None, key: str) -> list[Example]:
 def _parted(source: Dataset, pool: int | None, queries: int, seed: int) -> Parted:
     if isinstance(source, WorldDataset):
         return _generated(source, pool or WORLD_POOL, queries, seed)
+    if isinstance(source, CldrDataset):
+        facts = Labelled(facts_of(source), Counter())
+        return _parted_by_seed(facts, len(facts.examples), f"CLDR {source.facts}", source, queries, seed)
     candidates, *asked = _read(source)
     if isinstance(source.queries, int | float):
         return _one_for_both(candidates, source, source.queries, seed)
@@ -129,10 +143,13 @@ def _two(pool: Split, queries: Split, source: LocalDataset | HubDataset) -> Part
 
 def _one_for_both(split: Split, source: LocalDataset | HubDataset, aside: float, seed: int) -> Parted:
     found = labelled(split.rows, source, split.where)
-    different = distinct(found.examples)
-    pool, queries = set_aside(different, aside, seed)
+    return _parted_by_seed(found, len(split.rows), split.where, source, aside, seed)
+
+
+def _parted_by_seed(found: Labelled, read: int, where: str, source: Dataset, aside: float, seed: int) -> Parted:
+    pool, queries = set_aside(distinct(found.examples), aside, seed, by_label=not source.generation)
     removed = found.removed + repeated(found.examples)
-    return Parted(_called_by("pool", pool), _called_by("query", queries), {split.where: len(split.rows)}, removed)
+    return Parted(_called_by("pool", pool), _called_by("query", queries), {where: read}, removed)
 
 
 def _called_by(split: str, examples: list[Example]) -> list[Example]:

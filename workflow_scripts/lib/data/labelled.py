@@ -1,4 +1,4 @@
-"""Examples from rows: their text fields and label words, every cell looked at."""
+"""Examples from rows: their text fields and label words or answers, every cell looked at."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,13 +28,13 @@ def labelled(rows: list[Row], source: LocalDataset | HubDataset, where: str) -> 
     fields = placeholders(source.template.query)
     made = Labelled([], Counter())
     unknown: Counter[str] = Counter()
+    declared = source.labels or {}
     unusable: dict[str, list[str]] = {}
     for i, row in enumerate(rows):
         try:
-            label = _cell(row, source.label_column, lambda value: label_of(value, source.labels))
-            word = source.labels.get(label)
+            label, word = _target(row, source)
             if word is None:
-                (made.removed if label in source.labels else unknown)[label] += 1
+                (made.removed if label in declared else unknown)[label] += 1
             else:
                 made.examples.append(Example(f"{i:06d}", {name: _cell(row, name, text_of) for name in fields}, word))
         except NotTextError as error:
@@ -43,6 +43,16 @@ def labelled(rows: list[Row], source: LocalDataset | HubDataset, where: str) -> 
             unusable.setdefault(error.kind, []).append(str(error))
     _check_labels(unknown, source, where)
     return _kept(Labelled(made.examples, _left_out(made.removed, unusable, source)), where)
+
+
+def _target(row: Row, source: LocalDataset | HubDataset) -> tuple[str, str | None]:
+    """What the file has and what stands in the prompt for it: a label word, None for no such label, or the answer."""
+    labels = source.labels
+    if labels is None:
+        answer = _cell(row, source.target_column, text_of)
+        return answer, answer
+    label = _cell(row, source.target_column, lambda value: label_of(value, labels))
+    return label, labels.get(label)
 
 
 def _cell(row: Row, column: str, read: Callable[[Any], str]) -> str:
@@ -58,7 +68,7 @@ def _check_labels(unknown: Counter[str], source: LocalDataset | HubDataset, wher
     found = ", ".join(f"{_short(value)} ({count} rows)" for value, count in unknown.most_common(5))
     hidden = isinstance(source, HubDataset) and "-1" in unknown
     raise DataError(
-        f"{where}: labels outside the declared set: {found}; `labels` declares {', '.join(source.labels)}; "
+        f"{where}: labels outside the declared set: {found}; `labels` declares {', '.join(source.labels or {})}; "
         + ("-1 is what the hub has for labels that are kept secret: name another split" if hidden else ADD)
     )
 

@@ -24,8 +24,8 @@ def read_files(named: Files | Lines, source: LocalDataset) -> list[Row]:
 
 
 def needed(source: LocalDataset | HubDataset) -> list[str]:
-    """The columns that a data set is made of: text fields of its template, and the label."""
-    return list(dict.fromkeys([*placeholders(source.template.query), source.label_column]))
+    """The columns that a data set is made of: text fields of its template, and the label or answer."""
+    return list(dict.fromkeys([*placeholders(source.template.query), source.target_column]))
 
 
 def _checked(rows: list[Row], source: LocalDataset, path: Path) -> list[Row]:
@@ -107,7 +107,7 @@ def _plain(column: pa.ChunkedArray, where: str) -> list[Any]:
 def _labelled_lines(path: Path, source: LocalDataset) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, source), 1):
         label, _, text = line.strip(" \t").partition(" ")
-        if label and not text and label not in source.labels:
+        if label and not text and label not in (source.labels or {}):
             raise DataError(f"{path}:{number}: is not `LABEL text`: {label!r}")
         if label:
             yield Row(f"{path}:{number}", {source.label_column: label, "text": text})

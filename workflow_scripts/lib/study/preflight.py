@@ -25,8 +25,15 @@ from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.material import Material, Shown, material
-from workflow_scripts.lib.study.preview import preview, warnings
-from workflow_scripts.lib.study.prompt_checks import Asked, asked, check_prompts, embedded
+from workflow_scripts.lib.study.preview import about_answers, preview, warnings
+from workflow_scripts.lib.study.prompt_checks import (
+    Asked,
+    answers,
+    asked,
+    check_answers,
+    check_prompts,
+    embedded,
+)
 from workflow_scripts.lib.study.settings import SettingsError, Study, read_study
 from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out
 
@@ -77,7 +84,7 @@ def check(study: Study) -> Checked:
             checked(f"models.{name}", _has_layers, study, model)
     for (model_name, model), (data_name, read) in product(models.items(), data.items()):
         key = f"models.{model_name} with datasets.{data_name}"
-        if model and read and (made := checked(key, _fits, model, read)):
+        if model and read and (made := checked(key, _fits, study, model, read)):
             prompts[key] = made, read
     return Checked(found, {name: read for name, read in data.items() if read}, prompts)
 
@@ -117,11 +124,12 @@ def _has_layers(study: Study, model: CheckedModel) -> None:
     study.patch_hidden_states.of_layers(model.config.get_text_config(decoder=True).num_hidden_layers + 1)
 
 
-def _fits(model: CheckedModel, read: Material) -> Prompts:
+def _fits(study: Study, model: CheckedModel, read: Material) -> Prompts:
     """The reference's prompts, if those of every setting are as they must be."""
     prompts = _prompts(model, read)
     _check_texts(model, read, prompts)
-    lengths = {setting: _longest(prompts[setting], read, shown) for setting, shown in read.shown.items()}
+    most = study.dump_hidden_states.new_tokens
+    lengths = {setting: _longest(prompts[setting], read, shown, most) for setting, shown in read.shown.items()}
     context = context_length(model.config)
     longest = max(lengths, key=lengths.__getitem__)
     if context is not None and lengths[longest] > context:
@@ -147,22 +155,27 @@ def _prompts(model: CheckedModel, read: Material) -> dict[str, Prompts]:
 def _check_texts(model: CheckedModel, read: Material, prompts: Mapping[str, Prompts]) -> None:
     """Check every text that stands in a prompt of any setting, once for each wording."""
     texts: dict[Prompts, dict[str, Asked]] = {}
+    told: dict[Prompts, dict[str, str]] = {}
     for setting, shown in read.shown.items():
         for task, own in ((None, prompts[setting]), *prompts[setting].others.items()):
             texts.setdefault(own, {}).update((repr(one), one) for one in asked(read.examples, shown.sets, task))
+            if own.generation:
+                told.setdefault(own, {}).update(answers(read.examples, shown.sets, task))
     for own, some in texts.items():
         check_prompts(own, list(some.values()), embedded(model.config))
+        check_answers(own, told.get(own, {}), embedded(model.config))
 
 
-def _longest(prompts: Prompts, read: Material, shown: Shown) -> int:
-    """Tokens of a setting's longest prompt with its label."""
+def _longest(prompts: Prompts, read: Material, shown: Shown, new_tokens: int) -> int:
+    """Tokens of a setting's longest prompt with its label, or in generation its answer or as much as may be written."""
     queries = read.examples.queries
     asked_for = {one.id: len(prompts.query(one.fields)) for one in queries}
     whole = (
         len(prompts.prefix(each.set.demonstrations)) + max(asked_for[one.id] for one in each.asked(queries))
         for each in shown.sets
     )
-    return max(whole) + max(map(len, prompts.labels.values())) - 1
+    follows = [len(prompts.learnt(word)) - 1 for word in read.examples.words or {one.label for one in queries}]
+    return max(whole) + max(*follows, new_tokens if prompts.generation else 0)
 
 
 def _show(study: Study, checked: Checked, brief: bool) -> None:
@@ -172,7 +185,10 @@ def _show(study: Study, checked: Checked, brief: bool) -> None:
     for key, (prompts, read) in checked.prompts.items():
         given = read.reference.sets
         shown = [] if brief else preview(prompts, read.examples.queries[0], given[0].set, named(study.arms))
-        _say(key, shown, warnings(prompts, asked(read.examples, given)))
+        notes = [*warnings(prompts, asked(read.examples, given))]
+        if prompts.generation:
+            notes += about_answers(prompts, answers(read.examples, given), study.dump_hidden_states.new_tokens)
+        _say(key, shown, notes)
 
 
 def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:

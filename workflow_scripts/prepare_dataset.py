@@ -7,19 +7,19 @@ from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.datasets import prepare
 from workflow_scripts.lib.data.examples import write_examples
 from workflow_scripts.lib.data.rows import DataError
-from workflow_scripts.lib.data.sources import HubDataset, LocalDataset, PrepareDataset, WorldDataset
+from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.progress import log
 
 
 def prepare_dataset(
     *,
-    source: WorldDataset | LocalDataset | HubDataset,
+    source: Dataset,
     queries: int,
     seed: int,
     settings: PrepareDataset,
     examples: Path,
 ) -> None:
-    """Write `examples`: a row per example with id, split (pool, query), text fields, label index and label word.
+    """Write `examples`: a row per example with id, split (pool, query), text fields, label index, label word or answer.
 
     Args:
         source: Where it comes from, as params.yaml says.

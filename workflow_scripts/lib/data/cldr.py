@@ -37,9 +37,7 @@ def calendar(language: Locale) -> Names:
     return {f"{kind} {i}": name for kind, some in kinds.items() for i, name in some["stand-alone"]["wide"].items()}
 
 
-FACTS: dict[str, Callable[[Locale], Names]] = {
-    one.__name__: one for one in (territories, languages, currencies, calendar)
-}
+FACTS = (territories, languages, currencies, calendar)
 
 
 def facts_of(source: CldrDataset) -> list[Example]:
@@ -48,9 +46,11 @@ def facts_of(source: CldrDataset) -> list[Example]:
     DataError for facts, a language or a release of Babel that is not there.
     """
     _check_release(source.babel)
-    if source.facts not in FACTS:
-        raise DataError(f"facts: {source.facts!r} is none of {', '.join(FACTS)}")
-    given, asked = (FACTS[source.facts](_language(code)) for code in (source.source_language, source.target_language))
+    known: dict[str, Callable[[Locale], Names]] = {facts.__name__: facts for facts in FACTS}
+    if source.facts not in known:
+        raise DataError(f"facts: {source.facts!r} is none of {', '.join(known)}")
+    names = known[source.facts]
+    given, asked = (names(_language(code)) for code in (source.source_language, source.target_language))
     codes = sorted(given.keys() & asked.keys())
     return [Example(f"{i:06d}", {"name": given[code]}, asked[code]) for i, code in enumerate(codes)]
 

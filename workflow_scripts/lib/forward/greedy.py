@@ -46,10 +46,9 @@ class Cached:
         real = torch.arange(int(lengths.max())) < lengths[:, None]
         self.seen = torch.cat([torch.ones(len(queries), before, dtype=torch.bool), real], dim=1)
         self.next = lengths + before
-        parts = (
-            [[part.expand(len(queries), -1, -1, -1) for part in of_layer] for of_layer in past.parts] if past else None
-        )
-        self.cache = DynamicCache(parts, config=None if past else model.config)
+        count, parts = len(queries), past.parts if past else []
+        copies = [tuple(part.expand(count, -1, -1, -1) for part in of_layer) for of_layer in parts]
+        self.cache = DynamicCache(copies or None, config=None if past else model.config)
 
     def logits(self) -> Logits:
         """Of the token after each query."""

@@ -1,0 +1,90 @@
+"""A study of a generation task beside one with labels: each has the measures that it can have."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests import hand_tokenizers
+from tests.conftest import tiny_config
+from tests.workflow.conftest import SMALL, STUDY, clone_into, write_words
+from tests.workflow.test_additions import add
+from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, ANSWER_LOG_PROB, CHRF, COSINE, EXACT_MATCH, SAME_TEXT
+
+pytestmark = pytest.mark.workflow
+COUNTRIES = {
+    "source": "cldr",
+    "babel": "2.19",
+    "facts": "territories",
+    "target_language": "cs",
+    "template": {"query": "Review {name}\nLabel", "separator": "\n"},
+}
+OF_TEXTS, OF_LABELS = {ANSWER_LOG_PROB, EXACT_MATCH, CHRF, SAME_TEXT}, {ACCURACY, AGREEMENT}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    from workflow_scripts.lib.models.weights import random_model
+
+    made, tokenizer = clone_into(tmp_path_factory.mktemp("generation")), hand_tokenizers.byte_level()
+    random_model(tiny_config("llama", len(tokenizer)), seed=0).save_pretrained(made.folder / "bytes")
+    tokenizer.save_pretrained(made.folder / "bytes")
+    write_words(made.folder)
+    made.params(
+        **SMALL
+        | {
+            "models": {"bytes": {"source": "local", "path": "bytes"}},
+            "datasets": {"countries": COUNTRIES, **STUDY["datasets"]},
+            "factors": {"labels": ["flipped", "random"], "task": ["another"]},
+            "reference": {"shots": 2, "labels": "gold"},
+        },
+        tune_lora__steps=2,
+        dump_hidden_states__new_tokens=4,
+        aggregate_similarity__resamples=100,
+    )
+    made.run("git init -q . && git add -A && git commit -qm start && snakemake --cores 2")
+    return made
+
+
+def test_each_task_has_its_own_measures_and_no_others(study):
+    metrics = json.loads((study.folder / "artifacts/aggregate_similarity/metrics.json").read_text())["bytes"]
+    countries, words = metrics["countries"], metrics["words"]
+    assert {one.name for one in OF_TEXTS} <= countries.keys()
+    assert {one.name for one in OF_LABELS} <= words.keys()
+    assert not {one.name for one in OF_LABELS} & countries.keys()
+    assert not {one.name for one in OF_TEXTS} & words.keys()
+    assert {COSINE.name, "parts"} <= countries.keys() & words.keys()
+    assert countries[ANSWER_LOG_PROB.name]["icl"] < 0
+
+
+def test_the_report_shows_what_is_there(study):
+    page = (study.folder / "artifacts/render_report/report.html").read_text()
+    for measure in OF_TEXTS | OF_LABELS:
+        assert measure.heading in page
+    assert "nan" not in page.lower().split("how to read it")[0]
+
+
+def test_other_answers_make_no_states_of_label_sets_anew(study):
+    assert study.planned() == {}
+    study.params(dump_hidden_states__new_tokens=5)
+    dumped = study.planned()["dump_hidden_states"]
+    made = list((study.folder / "artifacts/dump_hidden_states/bytes/countries").rglob("*.parquet"))
+    study.params(dump_hidden_states__new_tokens=4)
+    assert dumped == len(made)
+
+
+def test_what_has_no_meaning_for_answers_is_refused_by_name(study):
+    study.params(factors={"labels": ["permuted"]})
+    output = study.run("snakemake --cores 1", check=False)
+    study.params(factors={"labels": ["flipped", "random"], "task": ["another"]})
+    assert "datasets.countries: labels: permuted gives every class another word" in output
+    assert "datasets.words" not in output
+
+
+def test_facts_are_added_as_the_page_says(study):
+    assert add(study, "cldr.py") == 2
+    source = json.dumps({**COUNTRIES, "facts": "scripts"})
+    told = f"--source '{source}' --queries 5 --seed 0 --settings '{{\"pool\": null}}' --examples scripts.parquet"
+    study.run(f"python -m workflow_scripts.prepare_dataset {told}")
+    rows = pq.read_table(study.folder / "scripts.parquet").to_pylist()
+    assert {row["fields"]["name"]: row["label_word"] for row in rows}["Cyrillic"] == "cyrilice"

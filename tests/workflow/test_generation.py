@@ -1,5 +1,6 @@
 """A study of a generation task beside one with labels: each has the measures that it can have."""
 
+import csv
 import json
 
 import pyarrow.parquet as pq
@@ -55,6 +56,12 @@ def test_each_task_has_its_own_measures_and_no_others(study):
     assert not {one.name for one in OF_TEXTS} & words.keys()
     assert {COSINE.name, "parts"} <= countries.keys() & words.keys()
     assert countries[ANSWER_LOG_PROB.name]["icl"] < 0
+
+
+def test_plots_over_levels_have_what_each_task_is_scored_by(study):
+    rows = csv.DictReader((study.folder / "artifacts/aggregate_similarity/levels.csv").open())
+    found = {(row["dataset"], row["measure"]) for row in rows if row["measure"] != COSINE.name and row["mean"]}
+    assert found == {("countries", ANSWER_LOG_PROB.name), ("words", ACCURACY.name)}
 
 
 def test_the_report_shows_what_is_there(study):

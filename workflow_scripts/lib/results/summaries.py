@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, MEASURES, MOVED, NOISE, SIMILARITIES
+from workflow_scripts.lib.measures import ACCURACY, ANSWER_LOG_PROB, COSINE, MEASURES, MOVED, NOISE, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
 from workflow_scripts.lib.results.results import Results
@@ -15,6 +15,7 @@ SIGNIFICANT = 3  # of noise and p, which are small
 ARMS = tuple(arm.name for arm in (ANCHOR, *QUESTION))
 TOGETHER = tuple(combinations(ARMS, 2))
 ASKED = TOGETHER[-1]  # the question's two arms
+HOW_WELL = (ACCURACY, ANSWER_LOG_PROB)
 
 Cell = tuple[str, str]
 
@@ -93,13 +94,19 @@ def rows_over_layers(results: Results) -> Iterator[list[Any]]:
 
 
 def rows_over_levels(results: Results) -> Iterator[list[Any]]:
-    """Cosine and noise of every two arms and accuracy of every arm at every level, last layer: rows of levels.csv."""
-    measured = [(COSINE.name, *arms) for arms in TOGETHER] + [(ACCURACY.name, arm, None) for arm in ARMS]
+    """Cosine and noise of every two arms at every level, last layer, and how well each arm answers: rows of levels.csv.
+
+    That is its accuracy, or in generation the log-probability of the data set's answer: what the cell has.
+    """
+    measured = [(COSINE.name, *arms) for arms in TOGETHER]
+    measured += [(measure.name, arm, None) for measure in HOW_WELL for arm in ARMS]
     for factor in results.factors:
         for cell in results.cells():
             for level in results.levels(*cell, factor):
                 for measure, one, other in measured:
                     mean = results.at(*cell, measure, one, other, factor=factor, level=level).mean
+                    if mean is None and other is None:
+                        continue
                     noise = None  # an answer has none
                     if other is not None:
                         noise = results.at(*cell, NOISE.name, *_of_noise(one, other), factor=factor, level=level).mean

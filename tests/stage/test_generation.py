@@ -17,7 +17,7 @@ from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.sources import CldrDataset
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.lora.apply import with_adapter
-from workflow_scripts.lib.measures import ANSWER_LOG_PROB, CHRF, EXACT_MATCH, MEASURES, SAME_TEXT
+from workflow_scripts.lib.measures import CHRF, EXACT_MATCH, LOG_PROB_PER_TOKEN, MEASURES, SAME_TEXT
 from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, SAME_LABEL
 from workflow_scripts.lib.measures.kinds import Accord, Behaviour
 from workflow_scripts.lib.measures.on_texts import Scored
@@ -112,7 +112,7 @@ def test_chrf_is_sacrebleus_and_exact_match_is_equality(made):
         expected = {
             CHRF.name: np.mean([SACREBLEU().sentence_score(r["written"], [r["answer"]]).score / 100 for r in texts]),
             EXACT_MATCH.name: np.mean([r["written"] == r["answer"] for r in texts]),
-            ANSWER_LOG_PROB.name: np.mean([r["answer_log_prob"] / r["answer_tokens"] for r in texts]),
+            LOG_PROB_PER_TOKEN.name: np.mean([r["answer_log_prob"] / r["answer_tokens"] for r in texts]),
         }
         found = {
             row["measure"]: row["value"]
@@ -138,5 +138,5 @@ def test_two_arms_answer_the_same_where_they_write_the_same(made):
 def test_without_new_tokens_answers_are_scored_alone(tmp_path, folder):
     made = cell(tmp_path, folder, 0)
     assert {row["written"] for row in rows(made, ANCHOR)} == {None}
-    assert {row["measure"] for row in measured(made)} & OF_TEXTS == {ANSWER_LOG_PROB.name}
+    assert {row["measure"] for row in measured(made)} & OF_TEXTS == {LOG_PROB_PER_TOKEN.name}
     assert {row["answers"] for row in measured(made)} == {"all"}

@@ -10,7 +10,7 @@ from tests import hand_tokenizers
 from tests.conftest import tiny_config
 from tests.workflow.conftest import SMALL, STUDY, clone_into, write_words
 from tests.workflow.test_additions import add
-from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, ANSWER_LOG_PROB, CHRF, COSINE, EXACT_MATCH, SAME_TEXT
+from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, CHRF, COSINE, EXACT_MATCH, LOG_PROB_PER_TOKEN, SAME_TEXT
 
 pytestmark = pytest.mark.workflow
 COUNTRIES = {
@@ -20,7 +20,7 @@ COUNTRIES = {
     "target_language": "cs",
     "template": {"query": "Review {name}\nLabel", "separator": "\n"},
 }
-OF_TEXTS, OF_LABELS = {ANSWER_LOG_PROB, EXACT_MATCH, CHRF, SAME_TEXT}, {ACCURACY, AGREEMENT}
+OF_TEXTS, OF_LABELS = {LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT}, {ACCURACY, AGREEMENT}
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,13 @@ def test_each_task_has_its_own_measures_and_no_others(study):
     assert not {one.name for one in OF_LABELS} & countries.keys()
     assert not {one.name for one in OF_TEXTS} & words.keys()
     assert {COSINE.name, "parts"} <= countries.keys() & words.keys()
-    assert countries[ANSWER_LOG_PROB.name]["icl"] < 0
+    assert countries[LOG_PROB_PER_TOKEN.name]["icl"] < 0
 
 
 def test_plots_over_levels_have_what_each_task_is_scored_by(study):
     rows = csv.DictReader((study.folder / "artifacts/aggregate_similarity/levels.csv").open())
     found = {(row["dataset"], row["measure"]) for row in rows if row["measure"] != COSINE.name and row["mean"]}
-    assert found == {("countries", ANSWER_LOG_PROB.name), ("words", ACCURACY.name)}
+    assert found == {("countries", LOG_PROB_PER_TOKEN.name), ("words", ACCURACY.name)}
 
 
 def test_the_report_shows_what_is_there(study):

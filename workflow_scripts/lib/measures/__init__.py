@@ -66,9 +66,9 @@ KL_FROM_ANCHOR = Behaviour(
     of_updates=True,
     bounds=(0.0, math.inf),
 )
-ANSWER_LOG_PROB = Behaviour(
-    "answer_log_prob",
-    "log-probability of the answer",
+LOG_PROB_PER_TOKEN = Behaviour(
+    "log_prob_per_token",
+    "log-probability per token",
     "of the data set's answer in generation, nats, mean over its tokens with those that end it",
     on_texts.log_prob,
     bounds=(-math.inf, 0.0),
@@ -113,7 +113,7 @@ SIMILARITIES = (
     MUTUAL_NEIGHBOURS,
 )
 CHANGES = (MOVEMENT, LABEL_ALIGNMENT)
-BEHAVIOURS = (ACCURACY, OPEN_ACCURACY, ANSWER_LOG_PROB, EXACT_MATCH, CHRF, KL_FROM_ANCHOR)
+BEHAVIOURS = (ACCURACY, OPEN_ACCURACY, LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, KL_FROM_ANCHOR)
 ACCORDS = (AGREEMENT, JENSEN_SHANNON, REC2FTP, SAME_TEXT)
 DERIVED = (NOISE, MARGIN, MOVED, RELEVANCE)
 MEASURES: tuple[Measure, ...] = (*SIMILARITIES, *CHANGES, *BEHAVIOURS, *ACCORDS, *DERIVED)

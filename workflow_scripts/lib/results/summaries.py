@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, ANSWER_LOG_PROB, COSINE, MEASURES, MOVED, NOISE, SIMILARITIES
+from workflow_scripts.lib.measures import ACCURACY, COSINE, LOG_PROB_PER_TOKEN, MEASURES, MOVED, NOISE, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
 from workflow_scripts.lib.results.results import Results
@@ -15,7 +15,7 @@ SIGNIFICANT = 3  # of noise and p, which are small
 ARMS = tuple(arm.name for arm in (ANCHOR, *QUESTION))
 TOGETHER = tuple(combinations(ARMS, 2))
 ASKED = TOGETHER[-1]  # the question's two arms
-HOW_WELL = (ACCURACY, ANSWER_LOG_PROB)
+HOW_WELL = (ACCURACY, LOG_PROB_PER_TOKEN)
 
 Cell = tuple[str, str]
 

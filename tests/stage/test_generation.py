@@ -1,5 +1,7 @@
 """A generation task through all stages, on a tiny model and a tokenizer of bytes: names from English to Czech."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -8,6 +10,8 @@ from sacrebleu.metrics import CHRF as SACREBLEU
 from tests import hand_tokenizers, reference
 from tests.cell import Made, compare, make, patch
 from tests.conftest import tiny_config
+from tests.synthetic_cells import CELLS, FILES, SETTINGS
+from workflow_scripts.aggregate_similarity import aggregate_similarity
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED
 from workflow_scripts.lib.artifacts.states import open_states
 from workflow_scripts.lib.data.choice import Choice
@@ -23,6 +27,8 @@ from workflow_scripts.lib.measures.kinds import Accord, Behaviour
 from workflow_scripts.lib.measures.on_texts import Scored
 from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.models.sources import LocalModel
+from workflow_scripts.lib.report.settings import RenderReport
+from workflow_scripts.render_report import render_report
 
 pytestmark = pytest.mark.stage
 TEMPLATE = Template(query="Review {name}\nLabel", separator="\n")
@@ -140,3 +146,22 @@ def test_without_new_tokens_answers_are_scored_alone(tmp_path, folder):
     assert {row["written"] for row in rows(made, ANCHOR)} == {None}
     assert {row["measure"] for row in measured(made)} & OF_TEXTS == {LOG_PROB_PER_TOKEN.name}
     assert {row["answers"] for row in measured(made)} == {"all"}
+
+
+def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
+    outputs = {name: tmp_path / file for name, file in FILES.items()}
+    where = {stage: f"{made.folder}/{stage}/{CELLS}" for stage in ("compare_hidden_states", "patch_hidden_states")}
+    grid = {"models": [made.model], "datasets": [made.dataset], "factors": ["reference"]}
+    told = {"levels": {}, "reference": {}}
+    aggregate_similarity(
+        *where.values(), **grid, patched_factors=["reference"], **told, settings=SETTINGS, seed=0, **outputs
+    )
+    metrics = json.loads(outputs["metrics"].read_text())[made.model][made.dataset]
+    assert OF_TEXTS - {SAME_TEXT.name} <= metrics.keys()
+    assert metrics[LOG_PROB_PER_TOKEN.name].keys() == {"anchor", "icl", "it"}
+    tables = [outputs[name] for name in ("similarity", "parts", "effects")]
+    words = {"controls": {}, "provenance": {}, "settings": RenderReport(title="Names")}
+    render_report(*tables, **told, **words, report=tmp_path / "report.html", figures=tmp_path / "figures")
+    shown = (tmp_path / "report.html").read_text().split("How to read it")[0]
+    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
+        assert measure.heading in shown

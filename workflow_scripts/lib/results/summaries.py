@@ -98,7 +98,7 @@ def rows_over_levels(results: Results) -> Iterator[list[Any]]:
 
     That is its accuracy, or in generation the log-probability of the data set's answer: what the cell has.
     """
-    measured = [(COSINE.name, *arms) for arms in TOGETHER]
+    measured: list[tuple[str, str, str | None]] = [(COSINE.name, *arms) for arms in TOGETHER]
     measured += [(measure.name, arm, None) for measure in HOW_WELL for arm in ARMS]
     for factor in results.factors:
         for cell in results.cells():

@@ -9,9 +9,10 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check explain forget lint format environment lock schema
+.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget lint format environment lock schema
 
-reproduce: .venv/installed            ## make the study that params.yaml describes
+reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
+	$(if $(STUDY),python -m startup.take $(STUDY))
 	snakemake --cores all
 
 # More threads than cores wait for one another: without this, small matrices take many times longer on two cores.
@@ -25,6 +26,9 @@ test-slow: .venv/installed-dev        ## every architecture, and what intervals 
 
 check: .venv/installed                ## check params.yaml, data and models, and print a prompt of each arm
 	python -m workflow_scripts.lib.study.preflight params.yaml
+
+plan: .venv/installed                 ## say what STUDY will take, on the GPU here or GPU=A100-80GB; CELLS=1 for each factor
+	python -m workflow_scripts.lib.plan $(or $(STUDY),params.yaml) $(if $(GPU),--gpu $(GPU)) $(if $(CELLS),--cells)
 
 lint: .venv/installed-dev             ## check style and types (tests check the rules: tests/workflow/test_structure.py)
 	ruff check .

@@ -15,6 +15,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+report: "rules/report/study.rst"
+
+
 include: "rules/common.smk"
 include: "rules/prepare_dataset.smk"
 include: "rules/prepare_model.smk"

@@ -14,45 +14,15 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
-import numpy as np
-
 from benchmarks.clock import extra_memory
 from benchmarks.tables import table
 from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE
 from workflow_scripts.lib.measures import MEASURES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
-from workflow_scripts.lib.measures.layer import Layer, label_span
-from workflow_scripts.lib.measures.level import Compared, Level, compare
-from workflow_scripts.lib.measures.on_answers import Answers, Asked
+from workflow_scripts.lib.measures.level import Compared, compare
+from workflow_scripts.lib.plan.comparing import random_level
 
 COMPARED = [arm.name for arm in CHOOSABLE if arm.everywhere and arm is not ANCHOR]
-LABELS = 4
-
-
-def random_level(options: argparse.Namespace) -> Level:
-    """A level whose arms share a part of their updates."""
-    dice = np.random.default_rng(0)
-    shape = options.draws, options.queries, options.d_model
-
-    def normal(*size: int) -> np.ndarray:
-        return dice.standard_normal(size, np.float32)
-
-    anchor, shared = normal(*shape[1:]), normal(*shape[1:])
-    states = {arm: anchor + 0.3 * (shared + normal(*shape)) for arm in COMPARED}
-    gold = np.arange(options.queries) % LABELS
-    span, repeat = label_span(normal(LABELS, options.d_model)), anchor + 1e-6 * normal(*shape[1:])
-
-    def answers(draws: int) -> Answers:
-        scores = normal(draws, options.queries, LABELS)
-        return Answers(scores, scores.argmax(axis=-1))
-
-    def read(number: int) -> tuple[Layer, dict[str, np.ndarray]]:
-        layer = Layer(anchor, gold, [repeat], span, number)
-        return layer, {arm: array.copy() for arm, array in states.items()}
-
-    asked = Asked(gold, answers(1))
-    of_arms = {arm: answers(options.draws) for arm in COMPARED}
-    return Level(ANCHOR.name, range(options.draws), asked, of_arms, options.layers, read, sets_serve_all=True)
 
 
 def digest_of(compared: Iterable[Compared]) -> tuple[int, str]:
@@ -68,7 +38,7 @@ def digest_of(compared: Iterable[Compared]) -> tuple[int, str]:
 
 def measure(options: argparse.Namespace) -> None:
     """Print the table; SystemExit where the number of threads changes a number."""
-    level = random_level(options)
+    level = random_level(COMPARED, options.draws, options.queries, options.layers, options.d_model)
     found: dict[int, tuple[int, str]] = {}
 
     def run(threads: int) -> None:

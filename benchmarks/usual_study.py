@@ -210,7 +210,7 @@ class Cell:
     def run(self) -> Values:
         """All settings and draws."""
         study, values = self.study, defaultdict[tuple[Any, ...], list[float]](list)
-        grid = Grid(study.factors, study.varied, study.arms, study.models)
+        grid = Grid(study.factors, study.varied, study.arms, study.models, study.imported)
         for name, setting in grid.settings.items():
             choice, self.tuning = grid.choice(name), grid.tuning(name)
             for draw in range(study.draws):

@@ -6,35 +6,51 @@ brings nothing back.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from freshness import links
 from freshness.contents import PARTS, digest, files_of, load, load_sealed, md5, write
 
 CONFIGS = (".dvc/config", ".dvc/config.local", "/etc/xdg/dvc/config", "~/Library/Application Support/dvc/config")
 KNOWN = Path(".snakemake/cache.json")
 
 
+class Cache(NamedTuple):
+    """Where DVC keeps its cache, and what its `cache.type` says of links; nothing where it is DVC's own choice."""
+
+    folder: Path
+    links: list[str]
+
+
 def cache_dir() -> Path:
-    """Where DVC keeps its cache; DVC is asked again when its configuration has changed."""
+    """Where DVC keeps its cache."""
+    return cache().folder
+
+
+def cache() -> Cache:
+    """DVC's cache; DVC is asked again when its configuration has changed."""
     own = f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/dvc/config"
     paths = [Path(config).expanduser() for config in (*CONFIGS, own)]
     configured = {"here": str(Path.cwd())} | {str(path): md5(path) for path in paths if path.exists()}
     configured |= {key: value for key, value in os.environ.items() if key.startswith(("DVC_", "XDG_"))}
     known = load(KNOWN) or {}
-    if known.get("configured") != configured or not known.get("cache"):
-        command = [sys.executable, "-m", "dvc", "cache", "dir"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    if known.get("configured") != configured or not {"cache", "links"} <= known.keys():
+        asked = _dvc("cache", "dir")
         if asked.returncode:
             sys.exit(f"DVC does not say where its cache is: {asked.stderr.strip()}")
-        known = {"configured": configured, "cache": asked.stdout.strip()}
+        kinds = _dvc("config", "cache.type").stdout.strip()
+        known = {"configured": configured, "cache": asked.stdout.strip(), "links": kinds}
         write(KNOWN, known)
-    return Path(known["cache"])
+    return Cache(Path(known["cache"]), [kind for part in known["links"].split(",") if (kind := part.strip("[]' "))])
+
+
+def _dvc(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=False)
 
 
 def object_path(cache: Path, md5: str) -> Path:
@@ -59,18 +75,18 @@ def recalled(cache: Path, name: str) -> Iterator[dict[str, Any]]:
             yield sealed
 
 
-def bring_back(cache: Path, sealed: dict[str, Any], paths: dict[str, str], outputs: Iterable[str]) -> bool:
+def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outputs: Iterable[str]) -> bool:
     """Put what was sealed in place of `outputs`; whole and verified, or not at all. `paths`: name -> file."""
     copies: dict[Path, Path] = {}
     try:
         for key, digest_ in sealed["bytes"].items():
             target = Path(paths[key])
-            copies[target] = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
+            copies[target], kept = links.temporary(target), object_path(cache.folder, digest_)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(object_path(cache, digest_), copies[target])
-            if md5(copies[target]) != digest_:  # DVC would go on taking it for what its name says
-                object_path(cache, digest_).unlink()
+            if md5(kept) != digest_:  # DVC would go on taking it for what its name says
+                kept.unlink()
                 return False
+            links.put(kept, copies[target], hard=links.HARD in cache.links)
         wanted = set(map(str, copies))
         for old in files_of(outputs):
             if str(old) not in wanted and old not in copies.values():

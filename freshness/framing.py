@@ -14,6 +14,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import _IOFile
+
 from freshness import folders
 from freshness.contents import digest
 from freshness.recipes import path_of
@@ -63,6 +65,7 @@ def forget_old_markers() -> None:
 
 def follow(plan: Any) -> None:
     """Make Snakemake judge by recipes: frame each rule's inputs and params."""
+    _IOFile.protected = _never  # type: ignore[method-assign]
     for rule in plan.recipes.rules:
         names = list(plan.recipes.rule_inputs[rule.name])
         rule._input = type(rule.input)()
@@ -71,6 +74,11 @@ def follow(plan: Any) -> None:
         params = plan.recipes.rule_params[rule.name]
         framed = {"job": _job_file(plan, rule), "ready": _ready(plan, rule)}
         rule.set_params(**framed, **{name: _as_it_is(value) for name, value in params.items()})
+
+
+async def _never(file: Any) -> bool:
+    """No output is kept from being made anew: where one is read-only, it is a link into DVC's cache (links.py)."""
+    return False
 
 
 def _job(rule: Any, wildcards: Any) -> str:

@@ -11,8 +11,10 @@ from workflow_scripts.lib.errors import StudyError
 
 # Imported name -> distributions that count, to the minor release: numbers, drawings and text are their work.
 COUNTS = {
+    "altair": ["altair"],
+    "babel": ["babel"],
+    "gguf": ["gguf"],
     "jinja2": ["jinja2"],
-    "matplotlib": ["matplotlib"],
     "numpy": ["numpy"],
     "pandas": ["pandas", "numpy"],
     "peft": ["peft"],
@@ -21,11 +23,11 @@ COUNTS = {
     "tokenizers": ["tokenizers"],
     "torch": ["torch"],
     "transformers": ["transformers", "tokenizers"],
+    "vl_convert": ["vl-convert-python"],
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
-# Babel's own data are told by the release that a data set names.
 CARRIES = {
-    *("accelerate", "babel", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe"),
+    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "platformdirs", "psutil"),
     *("pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
 OURS = "workflow_scripts"

@@ -34,8 +34,8 @@ def _asked_for(plan: Any) -> list[str]:
 
 def _recall(plan: Any, job: str) -> bool:
     """Put in place what the job's recipe gave, from the very bytes of the inputs that are there."""
-    outputs, cache = plan.recipes.outputs(job), cached.cache_dir()
-    for sealed in cached.recalled(cache, plan.recipes.name(job)):
+    outputs, cache = plan.recipes.outputs(job), cached.cache()
+    for sealed in cached.recalled(cache.folder, plan.recipes.name(job)):
         if plan.judge.other_bytes(job, sealed) or plan.judge.not_accepted(sealed):
             continue
         if not plan.real:

@@ -150,11 +150,16 @@ class Recipes:
         return {
             "code": {"command": provenance.digest(self.commands[rule.name]), **self.code(rule.name)},
             "libraries": self.versions(rule.name),
-            "params": said(self.rule_params[rule.name], wildcards, self.commands[rule.name]),
+            "params": said(self.rule_params[rule.name], wildcards, self.commands[rule.name], self.places(job)),
             "inputs": {
                 name: [self.ingredient(path) for path in paths] for name, paths in self.inputs_of(job).items() if paths
             },
         }
+
+    def places(self, job: str) -> dict[str, str]:
+        """Path -> input name and number, of the artifacts that a job reads."""
+        inputs = self.inputs_of(job).items()
+        return {p: f"{name} {place}" for name, paths in inputs for place, p in enumerate(paths) if self.producer(p)}
 
     def name(self, job: str) -> str:
         """The name of a job's recipe."""

@@ -13,6 +13,7 @@ rule aggregate_similarity:
         parts="artifacts/aggregate_similarity/parts.parquet",
         effects="artifacts/aggregate_similarity/effects.parquet",
         metrics="artifacts/aggregate_similarity/metrics.json",
+        headline=directory("artifacts/aggregate_similarity/headline"),
         over_layers="artifacts/aggregate_similarity/layers.csv",
         over_levels="artifacts/aggregate_similarity/levels.csv",
     log:
@@ -47,6 +48,7 @@ rule aggregate_similarity:
             " --parts {output.parts:q}"
             " --effects {output.effects:q}"
             " --metrics {output.metrics:q}"
+            " --headline {output.headline:q}"
             " --over_layers {output.over_layers:q}"
             " --over_levels {output.over_levels:q}"
             " 2> {log:q}"

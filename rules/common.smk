@@ -24,14 +24,17 @@ from freshness.recipes import sealed
 from freshness.sources import files_in
 from startup import warm
 from startup.checks import check_study
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.arms import ANCHOR, ARMS, SETS_DEPEND_ON, WEIGHTS, arm_named, weights_named
 from workflow_scripts.lib.data.paths import files_of, listed, watched
+from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.study.factors import Varied
 from workflow_scripts.lib.study.grid import Grid, another
 from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
+MEMORY = machine.memory()
 
 if config:
     raise WorkflowError(
@@ -50,6 +53,11 @@ except (SettingsError, libraries.LibraryError) as error:
     raise WorkflowError(str(error)) from None
 
 
+def once(*lists):
+    """Paths of several lists, each once."""
+    return list(dict.fromkeys(path for some in lists for path in some))
+
+
 def local_paths(source):
     """Files and folders that hold what a data set or model is read from here; of a pattern, the folder it looks in."""
     if hasattr(source, "path"):
@@ -57,7 +65,14 @@ def local_paths(source):
     return [str(path) for path in watched(source)]
 
 
-for path in (path for source in (*STUDY.datasets.values(), *STUDY.models.values()) for path in local_paths(source)):
+SOURCES = {
+    "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
+    "models": [
+        *(path for source in STUDY.models.values() for path in local_paths(source)),
+        *dict.fromkeys(str(folder) for folder in STUDY.imported.values()),
+    ],
+}
+for path in once(*SOURCES.values()):
     here, artifacts = Path(path).resolve(), Path("artifacts").resolve()
     if "${" in path or here.is_relative_to(artifacts):
         raise WorkflowError(f"params.yaml: {path}: data and models lie outside artifacts/, and at a path without ${{")
@@ -76,7 +91,13 @@ onerror:
     STOP.leave()
 
 
-GRID = Grid(STUDY.factors, Varied(STUDY.reference, STUDY.tune_lora), STUDY.arms, STUDY.models)
+GRID = Grid(
+    STUDY.factors,
+    Varied(STUDY.reference, STUDY.tune_lora, STUDY.dump_hidden_states),
+    STUDY.arms,
+    STUDY.models,
+    STUDY.imported,
+)
 WILDCARDS = {
     "model": [*STUDY.models],
     "dataset": [*STUDY.datasets],
@@ -117,8 +138,12 @@ def adapters_at(wildcards, setting, arms=None):
 
 def other_task(wildcards):
     """The data set whose demonstrations a setting has, where it has not its own."""
-    own = GRID.choice(wildcards.setting).task == "own"
-    return [] if own else [f"artifacts/prepare_dataset/{another(wildcards.dataset, [*STUDY.datasets])}.parquet"]
+    return [] if GRID.choice(wildcards.setting).task == "own" else [next_dataset(wildcards)]
+
+
+def next_dataset(wildcards):
+    """The data set that gives demonstrations of another task."""
+    return f"artifacts/prepare_dataset/{another(wildcards.dataset, [*STUDY.datasets])}.parquet"
 
 
 def rewording(wildcards):
@@ -164,11 +189,6 @@ def patched_levels(wildcards):
     return {GRID.settings[one].level: patched_from(wildcards, one) for one in GRID.of_factor(wildcards.patched)}
 
 
-def once(*lists):
-    """Paths of several lists, each once."""
-    return list(dict.fromkeys(path for some in lists for path in some))
-
-
 def settings_of(wildcards):
     """The settings of a factor's cell, with their levels."""
     return GRID.of_factor(wildcards.factor)
@@ -180,8 +200,21 @@ def only(paths):
 
 
 def gpus(wildcards):
-    """GPUs that a cell's model takes: none where it is on the CPU by its settings."""
-    return 0 if getattr(STUDY.models[wildcards.model], "device", "cpu") == "cpu" else 1
+    """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none."""
+    device = getattr(STUDY.models[wildcards.model], "device", "cpu")
+    return 0 if device == "cpu" or (device == "auto" and not machine.has_gpu()) else 1
+
+
+def cores(wildcards):
+    """Threads of a job that runs a model: as few as let memory hold the jobs that run at once; one, of a GPU's job.
+
+    How large a model is, is known once it is prepared; Snakemake asks again before it starts the job.
+    """
+    try:
+        about = read_about(Path(f"artifacts/prepare_model/{wildcards.model}"))
+    except (OSError, ValueError):  # not made yet, or to be made again
+        return 1
+    return 1 if gpus(wildcards) else machine.threads(about.parameters, workflow.cores or 1, MEMORY)
 
 
 def every(pattern, **given):
@@ -197,12 +230,11 @@ def files_of_model(source):
     return [str(file) for path in local_paths(source) for file in files_in(path)]
 
 
+def files_of_imported(wildcards):
+    """Every file of the folder of the adapter that an arm runs through, where it was tuned elsewhere."""
+    return files_in(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else []
+
+
 def files_of_data(source):
     """Every file that a local data set is read from, those that a pattern matches now among them."""
     return [str(path) for path in files_of(source)]
-
-
-SOURCES = {
-    "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
-    "models": [path for source in STUDY.models.values() for path in local_paths(source)],
-}

@@ -9,7 +9,7 @@ from freshness.versions import Stages
 STAGE_RULES = [rule for rule in workflow.rules if str(rule.output[0]).startswith("artifacts/")]
 RECIPES = Recipes(STAGE_RULES, WILDCARDS, STUDY.counts_as, GRID.exists)
 SHOWN = {
-    "metrics": ["artifacts/aggregate_similarity/metrics.json"],
+    "metrics": ["artifacts/aggregate_similarity/headline"],
     "plots": [
         {"artifacts/aggregate_similarity/layers.csv": {"x": "layer", "y": "cosine", "template": "layers"}},
         {"artifacts/aggregate_similarity/levels.csv": {"x": "level", "y": "mean", "template": "levels"}},

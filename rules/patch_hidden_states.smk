@@ -13,6 +13,7 @@ rule patch_hidden_states:
         similarity="artifacts/patch_hidden_states/{model}/{dataset}/{patched}/similarity.parquet",
     log:
         "logs/patch_hidden_states/{model}/{dataset}/{patched}.log",
+    threads: cores
     resources:
         gpu=gpus,
     params:

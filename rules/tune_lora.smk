@@ -1,4 +1,4 @@
-# Needs: a model and a setting's sets.  Makes: a peft adapter for every set, and tuning.parquet.
+# Needs: a model and a setting's sets.  Makes: what was tuned on every set, as peft saves it, and tuning.parquet.
 rule tune_lora:
     input:
         demonstrations=lambda wildcards: sets_at(wildcards, wildcards.setting),
@@ -9,15 +9,19 @@ rule tune_lora:
         adapters=directory("artifacts/tune_lora/{model}/{dataset}/{setting}/{weights}"),
     log:
         "logs/tune_lora/{model}/{dataset}/{setting}/{weights}.log",
+    threads: cores
     resources:
         gpu=gpus,
     params:
+        trains=lambda wildcards: weights_named(wildcards.weights).trains,
         reseeded=lambda wildcards: as_json(weights_named(wildcards.weights).reseeded),
         seed=STUDY.seed,
         teacher=lambda wildcards: weights_named(wildcards.weights).teacher or "null",
         kept_steps=lambda wildcards: as_json(GRID.kept_steps(wildcards.setting, wildcards.weights)),
         rewording=rewording,
-        settings=lambda wildcards: as_json(GRID.tuning(wildcards.setting)),
+        settings=lambda wildcards: as_json(
+            GRID.tuning(wildcards.setting).used_by(weights_named(wildcards.weights).trains)
+        ),
     shell:
         sealed(
             "python -m workflow_scripts.tune_lora"
@@ -25,6 +29,7 @@ rule tune_lora:
             " --examples {input.examples:q}"
             " --model {input.model:q}"
             " --weights {wildcards.weights:q}"
+            " --trains {params.trains:q}"
             " --reseeded {params.reseeded}"
             " --teacher {params.teacher:q}"
             " --kept_steps {params.kept_steps:q}"

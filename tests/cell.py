@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from peft import LoraConfig, get_peft_model
+
 from tests.stage.test_lora import TUNING
 from tests.stage.test_models import TRAINING
 from tests.synthetic import SETTINGS
@@ -13,6 +16,7 @@ from workflow_scripts.lib.artifacts.levels import LevelFiles
 from workflow_scripts.lib.data.choice import Choice, Relevance, SampleDemonstrations
 from workflow_scripts.lib.data.sources import PrepareDataset, WorldDataset
 from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.patching.level import PatchedLevel
 from workflow_scripts.lib.patching.patches import PATCHES
 from workflow_scripts.lib.patching.settings import Patching
@@ -22,10 +26,11 @@ from workflow_scripts.prepare_model import prepare_model
 from workflow_scripts.sample_demonstrations import sample_demonstrations
 from workflow_scripts.tune_lora import tune_lora
 
-WORLD = WorldDataset(source="world", task="topic")
+WORLD, OTHER = WorldDataset(source="world", task="topic"), WorldDataset(source="world", task="sentiment")
 ARMS = tuple(arm.name for arm in CHOOSABLE)
 REPEATS = ("anchor-alone",)
 QUERIES, DRAWS = 12, 2
+KEPT = DumpHiddenStates(tokens_per_batch="auto", layers="all", storage="float32")
 
 
 class Made(NamedTuple):
@@ -72,6 +77,7 @@ def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=
         for weights in dict.fromkeys(arm.weights for arm in made if arm.weights):
             told = {
                 "weights": weights.name,
+                "trains": weights.trains,
                 "reseeded": weights.reseeded,
                 "teacher": weights.teacher,
                 "kept_steps": [],
@@ -80,7 +86,7 @@ def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=
             made_of = (at.sets(level), at.examples, at.weights)
             tune_lora(*made_of, **told, seed=0, settings=TUNING, adapters=at.adapters(level, weights))
         for arm in made:
-            dump(at, level, arm, new_tokens)
+            dump(at, level, arm, new_tokens=new_tokens)
     return at
 
 
@@ -117,13 +123,36 @@ def sample(examples, target, choice, draws=DRAWS, relevance=None):
     sample_demonstrations(examples, other=None, choice=choice, **how, demonstrations=target)
 
 
-def dump(at, level, arm, new_tokens=0):
-    """One arm's states at a level."""
+def dump(at, level, arm, keep=KEPT, new_tokens=0):
+    """One arm's states at a level; `keep` says of which layers, and how exactly."""
     given = {
         "demonstrations": at.sets(level) if arm.given else None,
         "adapters": at.adapters(level, arm.weights) if arm.weights else None,
         "rewording": None,
     }
-    settings = DumpHiddenStates(tokens_per_batch="auto", new_tokens=new_tokens)
+    settings = keep.model_copy(update={"new_tokens": new_tokens})
     told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": settings}
-    dump_hidden_states(at.examples, at.weights, **told, **given, states=at.states(level, arm))
+    from_elsewhere = {
+        "other": other_task(at) if arm.of_another else None,
+        "imported": imported(at) if arm.imported else None,
+    }
+    dump_hidden_states(at.examples, at.weights, **told, **given, **from_elsewhere, states=at.states(level, arm))
+
+
+def other_task(at):
+    """Another data set, made once."""
+    path = at.folder / "prepare_dataset" / "other.parquet"
+    if not path.exists():
+        how = {"queries": QUERIES, "seed": 0, "settings": PrepareDataset(pool=20), "examples": path}
+        prepare_dataset(source=OTHER, **how)
+    return path
+
+
+def imported(at):
+    """An adapter that peft itself makes and saves, with random weights; made once."""
+    folder = at.folder / "imported"
+    if not folder.exists():
+        torch.manual_seed(5)
+        config = LoraConfig(r=2, lora_alpha=2, task_type="CAUSAL_LM", init_lora_weights=False)
+        get_peft_model(load_model(at.weights).model, config).save_pretrained(folder)
+    return folder

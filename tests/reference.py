@@ -3,15 +3,28 @@
 import torch
 from peft import get_peft_model, get_peft_model_state_dict
 from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
 
 from workflow_scripts.lib.lora.config import lora_config
 
 
-def alone(model, ids):
-    """One prompt as transformers itself gives it: states [layer, d_model], log-probabilities [token, vocabulary]."""
+def alone(model, ids, parts=None):
+    """One prompt as transformers itself gives it: states [layer, d_model], log-probabilities [token, vocabulary].
+
+    `parts`: keys and values of each layer that stand before the ids.
+    """
+    past = {"past_key_values": cache_of(parts)} if parts else {}
     with torch.inference_mode():
-        output = model(torch.tensor([ids], device=model.device), output_hidden_states=True)
+        output = model(torch.tensor([ids], device=model.device), output_hidden_states=True, **past)
     return torch.stack([layer[0, -1] for layer in output.hidden_states]), output.logits[0].log_softmax(-1)
+
+
+def cache_of(parts):
+    """Transformers' own cache with these keys and values."""
+    cache = DynamicCache()
+    for number, (keys, values) in enumerate(parts):
+        cache.update(keys, values, number)
+    return cache
 
 
 def label_log_prob(model, ids, label):

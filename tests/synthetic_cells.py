@@ -29,6 +29,7 @@ FILES = {
     "parts": "parts.parquet",
     "effects": "effects.parquet",
     "metrics": "metrics.json",
+    "headline": "headline",
     "over_layers": "layers.csv",
     "over_levels": "levels.csv",
 }

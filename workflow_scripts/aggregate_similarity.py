@@ -21,6 +21,7 @@ from workflow_scripts.lib.results.settings import AggregateSimilarity
 from workflow_scripts.lib.results.summaries import (
     LAYERS_HEADER,
     LEVELS_HEADER,
+    headline_of,
     metrics_of,
     rows_over_layers,
     rows_over_levels,
@@ -44,6 +45,7 @@ def aggregate_similarity(
     parts: Path,
     effects: Path,
     metrics: Path,
+    headline: Path,
     over_layers: Path,
     over_levels: Path,
 ) -> None:
@@ -64,6 +66,7 @@ def aggregate_similarity(
         parts: where to write the parts of the update similarity
         effects: where to write what levels change
         metrics: where to write the estimates at the reference setting and the last layer, as JSON
+        headline: folder for the few that `dvc metrics show` prints, a file for each model and data set
         over_layers: where to write cosines over layers, as CSV
         over_levels: where to write cosines and accuracies over levels, as CSV
     """
@@ -81,6 +84,11 @@ def aggregate_similarity(
     results = Results(*tables.values(), levels=levels, reference=reference)
     with whole(metrics) as path:
         path.write_text(json.dumps(metrics_of(results), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with whole(headline) as folder:
+        for (model, dataset), told in headline_of(results).items():
+            file = folder / model / f"{dataset}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     _write_csv(over_layers, LAYERS_HEADER, rows_over_layers(results))
     _write_csv(over_levels, LEVELS_HEADER, rows_over_levels(results))
 

@@ -5,7 +5,7 @@ measure is defined, and the products of updates that their parts are worked out 
 What the cell is called is no part of it: aggregate_similarity puts the names to the rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,8 @@ def compare_hidden_states(
     write_table(pa.Table.from_pylist(updates, schema=PRODUCTS), products, made)
 
 
-def _drawn(level: Level) -> list[Arm]:
-    return [arm for arm in named([*level.states]) if arm.given]
+def _compared(level: Level) -> list[Arm]:
+    return [arm for arm in named([*level.states]) if arm.compared]
 
 
 def _arrays(level: Level) -> kernel.Level:
@@ -80,14 +80,20 @@ def _arrays(level: Level) -> kernel.Level:
         again = [file.states(None, number) for file in repeats]
         layer = Layer(anchor.states(None, number), labels, again, span, number).of(at)
         return layer, {
-            arm.name: level.gathered(arm.name, partial(level.states[arm.name].states, layer=number))
-            for arm in _drawn(level)
+            arm.name: _in_every_draw(level, arm, partial(level.states[arm.name].states, layer=number))
+            for arm in _compared(level)
         }
 
     texts = () if anchor.of_labels else anchor.columns(None, ["answer"])["answer"].to_numpy(zero_copy_only=False)[at]
     asked = Asked(labels[at], _answers(level, ANCHOR), texts)
-    given = {arm.name: _answers(level, arm) for arm in _drawn(level)}
+    given = {arm.name: _answers(level, arm) for arm in _compared(level)}
     return kernel.Level(ANCHOR.name, [*level.sets], asked, given, anchor.layers, read, level.sets_serve_all)
+
+
+def _in_every_draw(level: Level, arm: Arm, read: Callable[[str | None], np.ndarray]) -> np.ndarray:
+    """Of an arm that no set changes, but for the anchor, the same in every draw."""
+    found = level.gathered(arm.name, read)
+    return np.broadcast_to(found, (len(level.sets), *found.shape[1:])) if arm.compared else found
 
 
 def _answers(level: Level, arm: Arm) -> Answers | Scored:
@@ -95,10 +101,10 @@ def _answers(level: Level, arm: Arm) -> Answers | Scored:
     file = level.states[arm.name]
 
     def column(name: str) -> np.ndarray:
-        return level.gathered(arm.name, lambda one: file.columns(one, [name])[name].to_numpy(zero_copy_only=False))
+        return _in_every_draw(level, arm, lambda one: file.columns(one, [name])[name].to_numpy(zero_copy_only=False))
 
     if file.of_labels:
-        return Answers(level.gathered(arm.name, file.label_log_probs), column("open_label"))
+        return Answers(_in_every_draw(level, arm, file.label_log_probs), column("open_label"))
     scores, written = (column("answer_log_prob"), column("answer_tokens")[0]), column("written")
     return Scored(*scores) if written[0, 0] is None else Written(*scores, written)
 
@@ -106,7 +112,7 @@ def _answers(level: Level, arm: Arm) -> Answers | Scored:
 def _of_sets(level: Level) -> Iterator[Row]:
     """Of the sets that an arm is given: how alike queries and demonstrations are, and whether tuning moved adapters."""
     draws, similarities = [*level.sets], level.similarities()
-    for arm in _drawn(level):
+    for arm in (one for one in _compared(level) if one.given):
         if similarities is not None:
             yield from rows_of_queries(draws, Of(None, arm.name, None, None, RELEVANCE.name), similarities)
         if arm.weights:

@@ -4,20 +4,22 @@ from pathlib import Path
 
 from workflow_scripts.lib.artifacts.tables import whole
 from workflow_scripts.lib.command import command
+from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.models.about import About
+from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.files import ModelError
-from workflow_scripts.lib.models.hub import HubError
 from workflow_scripts.lib.models.load import REFERENCE, ModelReference
-from workflow_scripts.lib.models.sources import HubModel, LocalModel, PocketModel, PrepareModel
+from workflow_scripts.lib.models.sources import Model, PocketModel, PrepareModel, takes_weights
 from workflow_scripts.lib.progress import Progress, log
 
 
 def prepare_model(
     *,
-    source: PocketModel | LocalModel | HubModel,
+    source: Model,
     settings: PrepareModel,
     model: Path,
 ) -> None:
-    """Write the folder `model`: model.json, and for the embedded model its weights and tokenizer.
+    """Write the folder `model`: model.json and about.json; of an embedded or a GGUF model weights and tokenizer, too.
 
     Args:
         source: Where the model comes from, as params.yaml says; only `pocket` is trained here.
@@ -27,16 +29,16 @@ def prepare_model(
     try:
         with whole(model) as folder:
             folder.mkdir()
-            reference = _pocket(folder, source, settings) if isinstance(source, PocketModel) else _pinned(source)
+            reference = _made(folder, source, settings)
             (folder / REFERENCE).write_text(reference.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    except (ModelError, HubError) as error:
+    except StudyError as error:
         raise ModelError(f"models.{model.name}: {error}") from None
 
 
-def _pinned(source: LocalModel | HubModel) -> ModelReference:
-    from workflow_scripts.lib.models.pin import pin_hub, pin_local
+def _made(folder: Path, source: Model, settings: PrepareModel) -> ModelReference:
+    from workflow_scripts.lib.models.pin import pin
 
-    return pin_local(source) if isinstance(source, LocalModel) else pin_hub(source)
+    return _pocket(folder, source, settings) if isinstance(source, PocketModel) else pin(source, folder)
 
 
 def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelReference:
@@ -50,7 +52,7 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
     torch.set_num_threads(1)  # such small matrices gain little from a second one, and sums round by thread
     disable_progress_bar()
     made, tokenizer = pocket.initial_model(source.seed), pocket.tokenizer()
-    if not source.untrained:
+    if takes_weights(source):
         with Progress("training steps", settings.steps) as progress:
             train(
                 made,
@@ -64,6 +66,12 @@ def _pocket(folder: Path, source: PocketModel, settings: PrepareModel) -> ModelR
         for cell, accuracy in measured.items():
             log(f"gate: {cell.task}, {cell.labels} labels, {cell.shots} shots: accuracy {accuracy.label_set:.2f}")
         gate.check(measured)
+    if source.untrained == "blocks":
+        draw_blocks(made, pocket.initial_model(source.seed))
+    trained = f"trained here for {settings.steps} steps" if takes_weights(source) else "weights as they are drawn"
+    blocks = ", then its blocks drawn anew" if source.untrained == "blocks" else ""
+    text = f"the embedded model (docs/pocket.md), {trained}{blocks}, seed {source.seed}"
+    About(text=text, parameters=sum(one.numel() for one in made.parameters())).write(folder)
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelReference(device="cpu")

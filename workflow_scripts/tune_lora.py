@@ -1,4 +1,4 @@
-"""Tune one LoRA adapter on every set of demonstrations of a level."""
+"""Tune on every set of demonstrations of a level: a LoRA adapter each, or what else lib/tuning/ways.py lists."""
 
 import random
 from collections import defaultdict
@@ -18,12 +18,14 @@ from workflow_scripts.lib.data.sets import ServingSet, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.lora.batches import Example
-from workflow_scripts.lib.lora.config import TuningError, adapter_config, save_adapter
+from workflow_scripts.lib.lora.config import TuningError
 from workflow_scripts.lib.lora.lessons import Teacher
+from workflow_scripts.lib.lora.memory import taught_at_once
 from workflow_scripts.lib.lora.settings import TuneLora
-from workflow_scripts.lib.lora.train import Case, tune
+from workflow_scripts.lib.lora.train import Case
 from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.progress import Progress
+from workflow_scripts.lib.tuning.ways import WAYS, Way
 
 
 def tune_lora(
@@ -32,6 +34,7 @@ def tune_lora(
     model: Path,
     *,
     weights: str,
+    trains: str,
     reseeded: bool,
     teacher: str | None,
     kept_steps: list[int],
@@ -40,7 +43,7 @@ def tune_lora(
     settings: TuneLora,
     adapters: Path,
 ) -> None:
-    """Write the folder `adapters`: a standard peft adapter in {set}/ for every set, and tuning.parquet.
+    """Write the folder `adapters`: for every set what was tuned on it, in {set}/, as peft saves it, and tuning.parquet.
 
     Of every kept step there is the same in step-{step}/.
 
@@ -48,7 +51,8 @@ def tune_lora(
         demonstrations: Sets of the level.
         examples: Prepared data set; gives label words and template.
         model: Prepared model.
-        weights: What this way of tuning is called.
+        weights: What the arms that run with it call it.
+        trains: What is tuned, one of lib/tuning/ways.py.
         reseeded: Start from other weights than the adapters that are compared with ICL.
         teacher: How the prompt of the model that adapters imitate shows a set, one of lib/data/shown.py; null for
             adapters that learn the set's labels.
@@ -60,31 +64,40 @@ def tune_lora(
     """
     sets, data, loaded = read_sets(demonstrations), read_examples(examples).reworded(rewording), load_model(model)
     prompts = Prompts(loaded.tokenizer, data.template, data.words, read_told(demonstrations))
-    learnt = _lessons(loaded.model, teacher, prompts, data, settings, seed) if teacher else _completions(prompts)
-    cases = [_case(each, learnt(each), seed, reseeded) for each in sets]
-    config, rows = adapter_config(loaded.model, settings), defaultdict[str, list[dict[str, Any]]](list)
+    way = WAYS[trains]
+    learnt = _lessons(loaded.model, teacher, prompts, data, settings, seed) if teacher else _completions(prompts, way)
+    cases = [_case(each, learnt(each), seed, reseeded, prompts if way.in_the_prompt else None) for each in sets]
+    save, rows = way.saver(loaded.model, settings), defaultdict[str, list[dict[str, Any]]](list)
     with whole(adapters) as folder, Progress("steps", len(sets) * settings.steps) as progress:
-        tuned = tune(loaded.model, cases, settings, progress.advance, kept_steps)
+        tuned = way.tune(loaded.model, cases, settings, progress.advance, kept_steps)
         for each, case, last in zip(sets, cases, tuned, strict=True):
             of_case = {"weights": weights, **_of_set(each, prompts), **_of_case(case)}
-            for moment, adapter in (("", last), *((f"step-{step}", then) for step, then in last.on_the_way.items())):
-                save_adapter(adapter, config, folder / moment / each.set.id)
-                rows[moment].append({**of_case, **adapter.summary()})
-        made = {"tuning": settings, "reseeded": reseeded, "teacher": teacher, "template": data.template, "seed": seed}
+            for moment, made in (("", last), *((f"step-{step}", then) for step, then in last.on_the_way.items())):
+                save(made, folder / moment / each.set.id)
+                rows[moment].append({**of_case, **made.summary()})
+        how = {
+            "trains": trains,
+            "tuning": settings,
+            "reseeded": reseeded,
+            "teacher": teacher,
+            "template": data.template,
+            "seed": seed,
+        }
         for moment, some in rows.items():
-            write_tuning(some, folder / moment, origin(**made, device=loaded.model.device.type))
+            write_tuning(some, folder / moment, origin(**how, device=loaded.model.device.type))
 
 
-def _completions(prompts: Prompts) -> Callable[[ServingSet], list[Example]]:
-    """What an adapter learns that is tuned on a set's labels."""
-    return lambda each: [prompts.completion(one) for one in each.set.demonstrations]
+def _completions(prompts: Prompts, way: Way) -> Callable[[ServingSet], list[Example]]:
+    """What is learnt of a set's labels: each demonstration alone, or after all that the prompt shows."""
+    asked = prompts.continuation if way.in_the_prompt else prompts.completion
+    return lambda each: [asked(one) for one in each.set.demonstrations]
 
 
 def _lessons(
     model: PreTrainedModel, teacher: str, prompts: Prompts, data: Examples, settings: TuneLora, seed: int
 ) -> Callable[[ServingSet], list[Example]]:
     """What an adapter learns that imitates a model which is shown a set: that one's states after texts of the pool."""
-    shown, taught_by = SHOWN[teacher], Teacher(model, settings.tokens_per_batch)
+    shown, taught_by = SHOWN[teacher], Teacher(model, taught_at_once(settings.tokens_per_batch))
 
     def of(each: ServingSet) -> list[Example]:
         used = {one.id for one in each.set.demonstrations}
@@ -98,12 +111,17 @@ def _lessons(
     return of
 
 
-def _case(each: ServingSet, examples: Sequence[Example], seed: int, reseeded: bool) -> Case:
-    """The seed leaves out factor, level and query, so that a draw's adapters start equal at all of them."""
+def _case(each: ServingSet, examples: Sequence[Example], seed: int, reseeded: bool, shown_by: Prompts | None) -> Case:
+    """The seed leaves out factor, level and query, so that a draw's adapters start equal at all of them.
+
+    With `shown_by` the set is shown, and what stands before its demonstrations stays as it is.
+    """
     place = each.serves[0]
     name = f"draw {place.draw}" + (f", query {place.query}" if place.query else "")
     adapter_seed = int(digest([seed, place.draw, *(["again"] if reseeded else [])]), 16) % 2**32
-    return Case(name, examples, adapter_seed)
+    if shown_by is None:
+        return Case(name, examples, adapter_seed)
+    return Case(name, examples, adapter_seed, shown_by.prefix(each.set.demonstrations), len(shown_by.prefix()))
 
 
 def _of_set(each: ServingSet, prompts: Prompts) -> dict[str, Any]:

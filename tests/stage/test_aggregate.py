@@ -166,10 +166,29 @@ def test_what_is_of_no_set_has_no_interval(tmp_path):
     aggregated(tmp_path, cells_of(*AT, SMALL))
     frame = table(tmp_path / "similarity.parquet")
     measured = frame[frame["mean"].notna() & (frame["draws"] > 1)]
+    given_none = ["anchor", "imported"]
+    one, other = measured.one.isin(given_none), measured.other.isin(given_none)
     alone = measured[(measured.one == "anchor") & measured.other.isna()]
     assert set(alone.measure) == {"accuracy", "open_accuracy"}
-    assert alone[["low", "high", "band_low", "p"]].isna().all(axis=None)
-    assert measured.drop(alone.index)[["low", "high"]].notna().all(axis=None)
+    of_no_set = measured[one & (other | measured.other.isna())]
+    assert of_no_set[["low", "high", "band_low", "p"]].isna().all(axis=None)
+    its_own = measured[(one | other) & (measured.match == "own-other-draw")]
+    assert its_own[["low", "high", "p"]].isna().all(axis=None)
+    assert measured.drop(of_no_set.index.union(its_own.index))[["low", "high"]].notna().all(axis=None)
+
+
+def test_another_draw_tells_nothing_of_an_arm_that_no_set_changes(tmp_path):
+    """Its states are the same in every draw: what is left of the difference is rounding, and no evidence."""
+    values = {match: [0.9, 0.5, 0.1] for match in ("own", "other-draw")}
+    shaken = {
+        ("icl", "imported", match): [one + at * 1e-15 for one in some]
+        for at, (match, some) in enumerate(values.items())
+    }
+    results = aggregated(tmp_path, by_hand(shaken | {("icl", "it", match): some for match, some in values.items()}))
+    imported, it = (results.at(*AT, "cosine", "icl", arm, match="own-other-draw") for arm in ("imported", "it"))
+    assert imported.mean == pytest.approx(0, abs=1e-12)
+    assert (imported.low, imported.high, imported.p) == (None,) * 3
+    assert it.low is not None
 
 
 def test_bands_are_of_layers_and_no_narrower_than_intervals(tmp_path):
@@ -379,7 +398,7 @@ def test_what_was_not_measured_is_absent(tmp_path):
 
 def test_layers_and_answers_find_their_rows(tmp_path):
     results = aggregated(tmp_path, cells_of(*AT, SMALL))
-    assert results.layers(*AT) == range(3)
+    assert results.layers(*AT) == [0, 1, 2]
     last, first = results.at(*AT, "cosine", "icl", "it"), results.at(*AT, "cosine", "icl", "it", layer=0)
     assert (last.mean, first.mean) == (results.at(*AT, "cosine", "icl", "it", layer=2).mean, pytest.approx(1))
     assert results.at(*AT, "accuracy", "icl", layer=1) == results.at(*AT, "accuracy", "icl")

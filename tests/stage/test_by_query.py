@@ -66,7 +66,7 @@ def test_a_query_is_asked_with_its_own_set_and_adapter(made, name):
         with with_adapter(loaded.model, folder) if arm.weights else nullcontext():
             expected = reference.alone(loaded.model, ids)[0].numpy()
         with open_states(made.states(LEVEL, arm)) as file:
-            found = np.stack([file.states(each.set.id, layer)[0] for layer in range(file.layers)])
+            found = np.stack([file.states(each.set.id, layer)[0] for layer in file.layers])
         assert np.abs(found - expected).max() < 1e-4
 
 

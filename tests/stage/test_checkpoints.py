@@ -415,14 +415,14 @@ def test_a_sentencepiece_tokenizer_alone_says_what_to_install(folder, monkeypatc
     assert "tokenizer.model is SentencePiece's, without a tokenizer.json; `pip install sentencepiece" in refused(folder)
 
 
-def test_what_loading_reads_is_pinned_and_nothing_else(folder):
+def test_what_loading_reads_is_pinned_and_nothing_else(folder, tmp_path):
     read = ["merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja"]
     for name in (*read, "README.md", "optimizer.pt", "training_args.bin", "code.py"):
         (folder / name).write_text("x")
-    pinned = pin_local(local(folder)).files
+    pinned = pin_local(local(folder), tmp_path).files
     own = ["config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"]
     assert sorted(pinned) == sorted([*own, *read])
     sharded(folder)
-    assert {name for name in pin_local(local(folder)).files if "safetensors" in name} == {
+    assert {name for name in pin_local(local(folder), tmp_path).files if "safetensors" in name} == {
         path.name for path in folder.glob("model*safetensors*")
     }

@@ -4,20 +4,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from peft import PeftModel
 
 from tests import reference
-from tests.cell import ARMS, DRAWS, QUERIES, WORLD, Made, make
+from tests.cell import ARMS, DRAWS, QUERIES, WORLD, Made, imported, make, other_task
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED, arm_named, named
 from workflow_scripts.lib.artifacts.provenance import ids_digest
 from workflow_scripts.lib.artifacts.states import COLUMNS, OF_LABELS, open_states
 from workflow_scripts.lib.data.datasets import template_of
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
-from workflow_scripts.lib.data.sets import read_sets
-from workflow_scripts.lib.data.shown import reordered
-from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.data.sets import OtherTask, read_sets
+from workflow_scripts.lib.data.shown import SHOWN, beside
 from workflow_scripts.lib.models import load as models
 from workflow_scripts.lib.models.sources import LocalModel
+from workflow_scripts.lib.tuning.put_in import put_in
 
 pytestmark = pytest.mark.stage
 LEVEL = "reference"
@@ -40,7 +41,7 @@ def bfloat16(tmp_path_factory, tiny_folder):
 
 def states(made, arm, set_id=None):
     with open_states(made.states(LEVEL, arm)) as file:
-        return np.stack([file.states(set_id, layer) for layer in range(file.layers)])
+        return np.stack([file.states(set_id, layer) for layer in file.layers])
 
 
 def relative(one, other):
@@ -48,9 +49,16 @@ def relative(one, other):
     return (np.linalg.norm(one - other, axis=-1) / np.linalg.norm(other, axis=-1)).mean(axis=1)
 
 
-def prompts_of(made):
+def prompts_of(made, of_another=False):
     data = read_examples(made.examples)
-    return data, Prompts(models.load_model(made.weights).tokenizer, data.template, data.words)
+    told = {"another": read_examples(other_task(made)).wording} if of_another else {}
+    return data, Prompts(models.load_model(made.weights).tokenizer, data.template, data.words, told)
+
+
+def at_hand(made, prompts):
+    return beside(
+        OtherTask("another", read_examples(other_task(made))), read_examples(made.examples).queries, prompts.length
+    )
 
 
 def test_an_arm_has_a_row_group_for_every_set_it_is_given(float32):
@@ -84,15 +92,32 @@ def test_rows_say_what_was_asked_and_what_is_right(float32):
 
 def asked_by_transformers(made, arm, each):
     """An arm's states as transformers itself gives them, [layer, query, d_model]."""
-    data, prompts = prompts_of(made)
+    data, prompts = prompts_of(made, arm.of_another)
     model = models.load_model(made.weights).model
-    shown = {"as_drawn": each.demonstrations, "reordered": reordered(each), None: ()}[arm.shows]
-    asked = [prompts.prefix(shown) + prompts.query(one.fields) for one in data.queries]
-    read = lambda: torch.stack([reference.alone(model, ids)[0] for ids in asked], dim=1).numpy()  # noqa: E731
-    if not arm.weights:
-        return read()
-    with with_adapter(model, made.adapters(LEVEL, arm.weights) / each.id):
-        return read()
+    shown = SHOWN[arm.shows](each, at_hand(made, prompts)) if arm.shows else ()
+    with put_in(model, made.adapters(LEVEL, arm.weights) / each.id if arm.weights else None) as parts:
+        before = [] if parts else prompts.prefix(shown)
+        asked = [before + prompts.query(one.fields) for one in data.queries]
+        return torch.stack([reference.alone(model, ids, parts)[0] for ids in asked], dim=1).numpy()
+
+
+def test_an_imported_adapter_is_what_peft_makes_of_it(float32):
+    data, prompts = prompts_of(float32)
+    model = PeftModel.from_pretrained(models.load_model(float32.weights).model, imported(float32)).eval()
+    asked = [prompts.prefix() + prompts.query(one.fields) for one in data.queries]
+    expected = torch.stack([reference.alone(model, ids)[0] for ids in asked], dim=1).numpy()
+    assert (relative(states(float32, "imported"), expected) < 1e-5).all()
+    assert relative(states(float32, ANCHOR), expected)[-1] > 1e-3
+
+
+def test_the_length_control_has_the_sets_length_and_none_of_its_demonstrations(float32):
+    (arm,) = (one for one in named(ARMS) if one.of_another)
+    _, prompts = prompts_of(float32, of_another=True)
+    for each in read_sets(float32.sets(LEVEL)):
+        shown = SHOWN[arm.shows](each.set, at_hand(float32, prompts))
+        own, other = (len(prompts.prefix(some)) for some in (each.set.demonstrations, shown))
+        assert 0 <= own - other < min(map(prompts.length, shown))
+        assert {one.task for one in shown} == {"another"}
 
 
 @pytest.mark.parametrize("arm", [one for one in named(ARMS) if one.given], ids=lambda arm: arm.name)

@@ -10,6 +10,7 @@ from sacrebleu.metrics import CHRF as SACREBLEU
 from tests import hand_tokenizers, reference
 from tests.cell import Made, compare, make, patch
 from tests.conftest import tiny_config
+from tests.stage.test_report import outputs_in
 from tests.synthetic_cells import CELLS, FILES, SETTINGS
 from workflow_scripts.aggregate_similarity import aggregate_similarity
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED
@@ -19,7 +20,6 @@ from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.sources import CldrDataset
-from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.measures import CHRF, EXACT_MATCH, LOG_PROB_PER_TOKEN, MEASURES, SAME_TEXT
 from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, SAME_LABEL
@@ -31,8 +31,14 @@ from workflow_scripts.lib.report.settings import RenderReport
 from workflow_scripts.render_report import render_report
 
 pytestmark = pytest.mark.stage
-TEMPLATE = Template(query="Review {name}\nLabel", separator="\n")
-COUNTRIES = CldrDataset(source="cldr", babel="2.19", facts="territories", target_language="cs", template=TEMPLATE)
+COUNTRIES = CldrDataset(
+    source="cldr",
+    kinds=["country"],
+    locales=["cs"],
+    answer_column="name",
+    template={"query": "Review {english}\nLabel", "separator": "\n"},
+    queries=0.2,
+)
 ARMS = ("anchor", "icl", "it")
 NEW_TOKENS = 6
 OF_TEXTS = {measure.name for measure in MEASURES if getattr(measure, "kind", None) and issubclass(measure.kind, Scored)}
@@ -161,7 +167,14 @@ def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
     assert metrics[LOG_PROB_PER_TOKEN.name].keys() == {"anchor", "icl", "it"}
     tables = [outputs[name] for name in ("similarity", "parts", "effects")]
     words = {"controls": {}, "provenance": {}, "settings": RenderReport(title="Names")}
-    render_report(*tables, **told, **words, report=tmp_path / "report.html", figures=tmp_path / "figures")
-    shown = (tmp_path / "report.html").read_text().split("How to read it")[0]
+    beside = {
+        "about": f"{made.folder}/prepare_model/{{model}}",
+        "adapters": f"{made.folder}/tune_lora/{{model}}/{{dataset}}/reference/{IT.weights.name}",
+        "examples": f"{made.folder}/prepare_dataset/{{dataset}}.parquet",
+        "sets": f"{made.folder}/sample_demonstrations/{{dataset}}/reference.parquet",
+    }
+    named = {"models": [made.model], "datasets": [made.dataset], "arms": list(ARMS)}
+    render_report(*tables, **beside, **named, **told, **words, **outputs_in(tmp_path))
+    shown = (tmp_path / "report.html").read_text().split("<h2>How to read it")[0]
     for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
         assert measure.heading in shown

@@ -108,9 +108,9 @@ def test_queries_alone_have_the_same_states_in_batches_of_their_own(sharing_mode
     reader = Reader(sharing_model, LABELS, tokens_per_batch=10_000)
     together, sizes, whole = reader.read(prefix, queries), [], hidden_states.last_states
 
-    def forward(model, ways, past, batch):
+    def forward(model, ways, past, batch, span):
         sizes.append(len(batch))
-        return whole(model, ways, past, batch)
+        return whole(model, ways, past, batch, span)
 
     monkeypatch.setattr(hidden_states, "last_states", forward)
     assert close(reader.read(prefix, queries, alone=True).states, together.states)
@@ -188,10 +188,10 @@ def test_too_little_memory_halves_the_batches_and_says_so(tiny_model, capsys, mo
     expected = reader.read(prefix, queries)
 
     def rows_that_fit(limit):
-        def forward(model, ways, past, batch):
+        def forward(model, ways, past, batch, span):
             if len(batch) > limit:
                 raise torch.OutOfMemoryError
-            return whole(model, ways, past, batch)
+            return whole(model, ways, past, batch, span)
 
         return forward
 

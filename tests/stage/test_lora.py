@@ -8,7 +8,7 @@ from transformers import OPTConfig
 
 from tests import reference
 from workflow_scripts.lib.data.prompts import Completion
-from workflow_scripts.lib.lora.apply import AdapterError, with_adapter
+from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.lora.config import (
     TunedAdapter,
     TuningError,
@@ -17,6 +17,7 @@ from workflow_scripts.lib.lora.config import (
     lora_config,
     save_adapter,
 )
+from workflow_scripts.lib.lora.files import AdapterError
 from workflow_scripts.lib.lora.lessons import Teacher
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import Stack

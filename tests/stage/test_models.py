@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from workflow_scripts.lib.models import load as models
+from workflow_scripts.lib.models.about import ABOUT
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.hub import HubError, commit_of, snapshot
 from workflow_scripts.lib.models.load import REFERENCE, load_model
@@ -27,7 +28,7 @@ def prepared(folder, source):
 
 def test_a_local_folder_is_loaded_where_it_is(tiny_folder, tmp_path):
     loaded = prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder))
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [REFERENCE]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [ABOUT, REFERENCE]
     assert not loaded.model.training
     assert loaded.model.dtype == torch.float32
 
@@ -41,6 +42,25 @@ def test_untrained_draws_its_weights_from_its_seed(tiny_folder, tmp_path):
     assert torch.equal(one, same)
     assert torch.equal(trained, one)  # the fixture's own weights are those of seed 0
     assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_blocks_alone_are_drawn_as_those_of_a_model_drawn_whole(tiny_folder, tmp_path, dtype):
+    source = {"source": "local", "path": tiny_folder, "seed": 1, "dtype": dtype}
+    trained, blocks, whole = (
+        dict(prepared(tmp_path / str(one), LocalModel(**source, untrained=one)).model.named_parameters())
+        for one in (False, "blocks", True)
+    )
+    for name, weight in blocks.items():
+        assert torch.equal(weight, (whole if ".layers." in name else trained)[name]), name
+    assert not torch.equal(trained["lm_head.weight"], whole["lm_head.weight"])
+    assert any(not torch.equal(trained[name], whole[name]) for name in whole if ".layers." in name)
+
+
+def test_an_architecture_without_one_list_of_blocks_has_none_to_draw(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("workflow_scripts.lib.models.blocks.decoder_blocks", lambda model: [])
+    with pytest.raises(ModelError, match="has no one list of blocks; say `untrained: true`"):
+        prepared(tmp_path / "m", LocalModel(source="local", path=tiny_folder, untrained="blocks"))
 
 
 def test_dtype_is_the_models_own_setting(tiny_folder, tmp_path):
@@ -73,12 +93,12 @@ def test_a_folder_that_lacks_something_says_what(tiny_folder, tmp_path, removed,
     copy = shutil.copytree(tiny_folder, tmp_path / "copy")
     (copy / removed).unlink()
     with pytest.raises(ModelError, match=message):
-        pin_local(LocalModel(source="local", path=copy))
+        pin_local(LocalModel(source="local", path=copy), tmp_path)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
-        pin_local(LocalModel(source="local", path=tmp_path / "no"))
+        pin_local(LocalModel(source="local", path=tmp_path / "no"), tmp_path)
 
 
 def test_real_weights_and_tokenizer(outside, tmp_path):

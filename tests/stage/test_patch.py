@@ -115,10 +115,10 @@ def test_labels_are_scored_after_the_state_whatever_the_layers_and_batches(archi
 
 
 def test_every_run_keeps_its_own_state_when_memory_does_not_hold_the_batch(monkeypatch):
-    def small(model, ways, past, queries):
+    def small(model, ways, past, queries, span):
         if len(queries) > 2:
             raise torch.OutOfMemoryError
-        return last_states(model, ways, past, queries)
+        return last_states(model, ways, past, queries, span)
 
     model, states = two_layers("llama"), torch.randn(5, 16)
     reader = Reader(model, LABELS, tokens_per_batch=512)
@@ -229,7 +229,9 @@ def test_how_many_layers_are_patched_at_a_time_changes_nothing(cell, tmp_path, m
 
 
 def test_a_layer_that_there_is_not_is_refused(cell, tmp_path):
-    with pytest.raises(LayerError, match=r"patch_hidden_states\.layers: the model has layers 0 to 3, and not 4"):
+    with pytest.raises(
+        LayerError, match=r"patch_hidden_states\.layers: no states of layer 4; there are those of layers 0 to 3"
+    ):
         patch(cell, target=tmp_path / "none.parquet", layers=[1, 4])
 
 
@@ -237,10 +239,10 @@ def test_a_layer_that_there_is_not_is_named_before_anything_runs():
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name in ("models", "datasets"):
         content[name] = dict([next(iter(content[name].items()))])
-    content["factors"] = {"shots": [1]}
+    content |= {"factors": {"shots": [1]}, "arms": ["anchor", "icl", "it"]}
     content["patch_hidden_states"]["layers"] = [0, 9]
     (line,) = check(check_study(content, "params.yaml")).errors
-    assert line == "models.pocket: patch_hidden_states.layers: the model has layers 0 to 4, and not 9"
+    assert line == "models.pocket: patch_hidden_states.layers: no states of layer 9; there are those of layers 0 to 4"
 
 
 def test_states_of_another_prompt_are_refused(cell, tmp_path, source):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from tests.conftest import tiny_config
 from tests.hand_tokenizers import byte_level
@@ -31,7 +33,17 @@ def model(tmp_path_factory, tokenizer):
     return folder
 
 
-def checked(folder, model, texts, *flags, labels=("positive", "negative"), more_labels=None, targets="attention"):
+def checked(
+    folder,
+    model,
+    texts,
+    *flags,
+    labels=("positive", "negative"),
+    more_labels=None,
+    targets="attention",
+    arms=(),
+    imported=None,
+):
     """Check a study over these texts, the first two of which are queries."""
     for name, some in {"queries": texts[:2], "pool": texts[2:]}.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -39,6 +51,8 @@ def checked(folder, model, texts, *flags, labels=("positive", "negative"), more_
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"queries": 2, "draws": 2, "factors": {"shots": [1]}, "reference": {"shots": 2, "labels": "gold"}}
     params["tune_lora"]["target_modules"] = targets
+    params["arms"] = ["anchor", "icl", "it", "both", "it-reseeded", "distilled", *arms]
+    params["imported"] = imported or {}
     params["models"] = {"tiny": {"source": "local", "path": str(model)}}
     params["datasets"] = {
         "films": {
@@ -61,7 +75,7 @@ def test_prompts_of_each_arm_are_shown(tmp_path, model, capsys):
     checked(tmp_path, model, TEXTS)
     said = capsys.readouterr().err
     assert "models.tiny with datasets.films:\n  label positive  tokens Ġpositive  ids" in said
-    assert "prompt of anchor, it, it-reseeded, distilled, misled: 10 tokens, states at the last one, ':'" in said
+    assert "prompt of anchor, it, it-reseeded, distilled: 10 tokens, states at the last one, ':'" in said
     assert "  | <|endoftext|>Review: film one\n    | Label:" in said
     assert "prompt of icl, both: 28 tokens" in said
 
@@ -99,3 +113,36 @@ def test_modules_of_a_layer_that_only_the_whole_model_has_can_be_named(tmp_path,
 def test_a_label_that_the_model_has_no_embedding_for_stops_the_study(tmp_path, model):
     with pytest.raises(SystemExit, match="label word 'wonderful': the model has embeddings for"):
         checked(tmp_path, model, TEXTS, labels=("good", "wonderful"))
+
+
+def test_an_adapter_from_elsewhere_is_checked_against_its_model(tmp_path, model):
+    how = {"arms": ["imported"], "imported": {"tiny": str(tmp_path / "adapter")}}
+    with pytest.raises(SystemExit, match=r"imported.tiny: .*adapter: no adapter that can be read"):
+        checked(tmp_path, model, TEXTS, **how)
+    whole = get_peft_model(load_model_of(model), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    whole.save_pretrained(tmp_path / "adapter")
+    checked(tmp_path, model, TEXTS, **how)
+    wider = random_model(LlamaConfig(**{**tiny_config("llama", 99).to_dict(), "hidden_size": 64}), seed=0)
+    get_peft_model(wider, LoraConfig(r=2, task_type="CAUSAL_LM")).save_pretrained(tmp_path / "adapter")
+    line = r"imported.tiny: .*: no adapter that fits this model: .*q_proj is \[32, 32\], not \[32, 64\]"
+    with pytest.raises(SystemExit, match=line):
+        checked(tmp_path, model, TEXTS, **how)
+
+
+def load_model_of(folder):
+    return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_a_prefix_that_a_models_window_does_not_hold_is_refused_by_the_check(tmp_path, tokenizer, model):
+    checked(tmp_path, model, TEXTS, arms=["prefix"])
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, sliding_window=20,
+    )  # fmt: skip
+    random_model(config, seed=0).save_pretrained(tmp_path / "window")
+    tokenizer.save_pretrained(tmp_path / "window")
+    line = (
+        "models.tiny with datasets.films: MistralForCausalLM has no keys and values of a prefix that prompts of 28 to"
+    )
+    with pytest.raises(SystemExit, match=line):
+        checked(tmp_path, tmp_path / "window", TEXTS, arms=["prefix"])

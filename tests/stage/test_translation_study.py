@@ -42,7 +42,7 @@ def test_it_fits_real_translations_and_a_real_tokenizer(tmp_path, model, outside
     told = capsys.readouterr().err
     assert "pool: 1,002 (1,002 different answers)" in told
     assert "queries: 50 (50 different answers)" in told
-    assert "CLDR territories" in told
+    assert "CLDR" in told
     content = yaml.safe_load(text)
     content["factors"]["labels"] = ["permuted"]
     params.write_text(yaml.safe_dump(content))

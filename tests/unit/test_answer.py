@@ -21,7 +21,7 @@ def told(*cases, controls=None):
     """The verdict, and all that is said."""
     found = answer(results_of(*cases), controls or {})
     points = [f"{point.about}: {point.text}" for paragraph in found.paragraphs for point in paragraph.points]
-    return found.verdict, "\n".join([found.summary, *points])
+    return found.verdict, "\n".join([found.summary, found.made_of, *points])
 
 
 def claims(text):
@@ -120,7 +120,7 @@ def test_without_what_the_answer_needs_there_is_none(left_out):
 
 def test_the_answer_starts_from_the_parts():
     text = told(Made(own=0.6, other_draw=0.5, other_query=0.4))[1]
-    assert text.startswith("Of the pooled update cosine of ICL-IT at the last layer, 60 % is what any set of the task")
+    assert "Of the pooled update cosine of ICL-IT at the last layer, 60 % is what any set of the task" in text
     assert (
         "The pooled update cosine of ICL-IT is 0.60 [0.58 to 0.62]: 0.36 [0.34 to 0.38] (60 %) is what any set" in text
     )

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from tests.hand_tokenizers import KINDS, byte_level, llama, words
 from workflow_scripts.lib.artifacts.provenance import origin
 from workflow_scripts.lib.data.choice import Choice, Relevance, SampleDemonstrations
-from workflow_scripts.lib.data.cldr import FACTS
 from workflow_scripts.lib.data.datasets import prepare
 from workflow_scripts.lib.data.drawing import PoolError
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples, write_examples
@@ -16,7 +15,7 @@ from workflow_scripts.lib.data.prompts import LabelError, Prompts
 from workflow_scripts.lib.data.rows import DataError
 from workflow_scripts.lib.data.sampling import sample_sets
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, ServingSet
-from workflow_scripts.lib.data.sources import CldrDataset, LocalDataset
+from workflow_scripts.lib.data.sources import LocalDataset
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.study.preview import about_answers, warnings
 from workflow_scripts.lib.study.prompt_checks import answers, check_answers
@@ -25,11 +24,6 @@ TEMPLATE = Template(query="Review {name}\nLabel", separator="\n")
 POOL = [Example(f"pool-{i:02d}", {"name": f"name {i}"}, f"answer {i}") for i in range(12)]
 QUERIES = [Example(f"query-{i}", {"name": f"asked {i}"}, answer) for i, answer in enumerate(["b", "a", "b"])]
 DATA = Examples(POOL, QUERIES, [], TEMPLATE)
-
-
-def cldr(facts="territories", **more):
-    settings = {"babel": "2.19", "target_language": "cs", "template": TEMPLATE, **more}
-    return CldrDataset(source="cldr", facts=facts, **settings)
 
 
 def parallel(folder, *pairs, **more):
@@ -94,50 +88,6 @@ def test_queries_set_aside_of_one_file_are_drawn_whatever_their_answers(tmp_path
     more = {"template": {"query": "{en}"}, "answer_column": "cs"}
     source = LocalDataset(source="local", file=tmp_path / "all.csv", queries=0.5, format="csv", **more)
     assert len(prepare(source, pool=None, queries=10, seed=0).examples.queries) == 10
-
-
-@pytest.mark.parametrize(
-    ("facts", "given", "answer"),
-    [
-        ("territories", "Germany", "Německo"),
-        ("languages", "Czech", "čeština"),
-        ("currencies", "Japanese Yen", "japonský jen"),
-        ("calendar", "January", "leden"),
-        ("calendar", "Sunday", "neděle"),
-    ],
-)
-def test_cldr_says_what_things_are_called(facts, given, answer):
-    made = prepare(cldr(facts), pool=None, queries=5, seed=0).examples
-    assert {one.fields["name"]: one.label for one in [*made.pool, *made.queries]}[given] == answer
-
-
-def test_cldr_has_places_and_languages_alone_and_the_same_for_a_seed():
-    every = [prepare(cldr(), pool=None, queries=50, seed=seed).examples for seed in (0, 0, 1)]
-    assert every[0] == every[1] != every[2]
-    names = {one.fields["name"] for one in [*every[0].pool, *every[0].queries]}
-    assert len(names) > 240
-    assert not {"world", "Africa", "European Union", "Unknown Region"} & names
-    assert len(prepare(cldr("calendar"), pool=None, queries=4, seed=0).examples.pool) == 12 + 7 - 4
-    assert prepare(cldr(source_language="cs", target_language="en"), pool=None, queries=1, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "error"),
-    [
-        ({"facts": "rivers"}, f"'rivers' is none of {', '.join(facts.__name__ for facts in FACTS)}"),
-        ({"target_language": "xx"}, "Babel has no language 'xx'"),
-        ({"target_language": "cs-"}, "Babel has no language"),
-        ({"babel": "1.0"}, "babel: 1.0 is asked for and 2.19 is installed"),
-    ],
-)
-def test_what_cldr_does_not_have_is_refused(settings, error):
-    with pytest.raises(DataError, match=error):
-        prepare(cldr(**settings), pool=None, queries=5, seed=0)
-
-
-def test_a_cldr_template_asks_for_the_name():
-    with pytest.raises(ValidationError, match=r"must hold \{name\} and no other field"):
-        cldr(template={"query": "{text}"})
 
 
 def test_an_artifact_keeps_answers(tmp_path):

@@ -16,7 +16,7 @@ CONTENT = {**yaml.safe_load(PARAMS.read_text()), "models": {"m": {"source": "poc
 
 def grid(**changes):
     study = check_study({**CONTENT, **changes}, "params.yaml")
-    return Grid(study.factors, study.varied, study.arms, study.models)
+    return Grid(study.factors, study.varied, study.arms, study.models, study.imported)
 
 
 def made(study, model="m"):
@@ -101,9 +101,10 @@ def test_adapters_are_tuned_where_an_arm_runs_through_them():
 
 
 def test_an_arm_knows_what_it_depends_on():
-    assert ANCHOR.depends_on == {"template"}
-    assert ICL.depends_on == {"template", "demonstrations"}
-    assert IT.depends_on == arm_named("both").depends_on == {"template", "demonstrations", "tuning", "moment"}
+    assert ANCHOR.depends_on == {"template", "position"}
+    assert ICL.depends_on == {"template", "position", "demonstrations"}
+    tuned = {"template", "position", "demonstrations", "tuning", "moment"}
+    assert IT.depends_on == arm_named("both").depends_on == tuned
 
 
 def test_a_level_of_tuning_makes_its_adapters_and_what_runs_through_them():
@@ -196,3 +197,55 @@ def test_sets_for_each_query_are_compared_with_the_reference_on_their_queries():
 def test_the_reference_has_one_set_for_all_queries():
     with pytest.raises(SettingsError, match=r"reference.relevance: must be any; sets for each query are levels of"):
         grid(reference={**CONTENT["reference"], "relevance": "nearest"})
+
+
+def test_a_tuned_prefix_is_followed_along_the_path_and_at_no_other_level():
+    study, wildcards = grid(factors={"path": [1, 5], "shots": [1]}), {"model": "m", "dataset": "d"}
+    assert [setting for setting, arm in made(study) if arm == "prefix"] == ["reference", "path-1", "path-5"]
+    assert study.kept_steps("reference", "prefix") == study.kept_steps("reference", "tuned") == [1, 5]
+    assert study.kept_steps("reference", "distilled") == study.kept_steps("shots-1", "prefix") == []
+    assert not study.exists({**wildcards, "setting": "path-1", "weights": "prefix"})
+
+
+def test_an_imported_adapter_is_an_arm_of_the_models_that_have_one():
+    models = {"m": {"source": "pocket"}, "other": {"source": "pocket", "seed": 1}}
+    study = grid(models=models, arms=["anchor", "icl", "it", "imported"], imported={"m": "folder"})
+    assert ("reference", "imported") in made(study)
+    assert ("reference", "imported") not in made(study, "other")
+    assert "imported" not in {arm for setting, arm in made(study) if setting != "reference"}
+    assert arm_named("imported").depends_on == {"template", "position"}
+    assert not arm_named("imported").given
+    assert arm_named("imported").compared
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"imported": {"n": "folder"}}, "imported: n is none of `models`, which has m"),
+        ({"arms": ["anchor", "icl", "it", "imported"]}, "arms: imported needs an adapter's folder"),
+        (
+            {"datasets": {"alone": CONTENT["datasets"]["topic"]}, "factors": {"shots": [1]}},
+            "arms: length-control shows demonstrations of another task, and needs a second data set",
+        ),
+    ],
+)
+def test_arms_that_lack_what_they_need(changes, says):
+    with pytest.raises(SettingsError, match=says):
+        grid(**changes)
+
+
+def test_another_position_is_another_dump_of_every_arm_and_no_other_set_or_adapter():
+    study, wildcards = grid(factors={"position": ["last", "last-1"]}), {"model": "m", "dataset": "d"}
+    assert study.levels == {"position": ["last", "last-1"]}
+    assert study.dumping("position-last-1").position == "last-1"
+    assert study.dumping("reference").position == "last"
+    at = [arm for setting, arm in made(study) if setting == "position-last-1"]
+    assert at == ["anchor", "icl", "it", "anchor-alone"]
+    assert not study.exists({"dataset": "d", "setting": "position-last-1"})
+    assert not study.exists({**wildcards, "setting": "position-last-1", "weights": "tuned"})
+
+
+def test_the_reference_is_read_at_the_last_token():
+    block = {**CONTENT["dump_hidden_states"], "position": "query-mean"}
+    with pytest.raises(SettingsError, match=r"dump_hidden_states.position: must be last; others are levels of factors"):
+        grid(dump_hidden_states=block)

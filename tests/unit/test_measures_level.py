@@ -29,7 +29,8 @@ def level(draws=DRAWS, queries=QUERIES, seed=0, arms=("icl", "it", "both"), **mo
         return layer, dict(zip(arms, states[number], strict=True))
 
     asked = Asked(gold, answers(1))
-    made = Level("anchor", draws, asked, {arm: answers(len(draws)) for arm in arms}, LAYERS, read, sets_serve_all=True)
+    given = {arm: answers(len(draws)) for arm in arms}
+    made = Level("anchor", draws, asked, given, range(LAYERS), read, sets_serve_all=True)
     return made._replace(**more)
 
 

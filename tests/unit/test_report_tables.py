@@ -7,10 +7,10 @@ from workflow_scripts.lib.arms import ANCHOR, ARMS, CHOOSABLE, ICL
 from workflow_scripts.lib.measures import HEADLINE, PARTIAL_COSINE, RELEVANCE, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import PARTS
-from workflow_scripts.lib.patching.measures import PatchMeasure
-from workflow_scripts.lib.report import answer_tables, patched, state_tables
+from workflow_scripts.lib.report import answer_tables, state_tables
 from workflow_scripts.lib.report.cases import cases
-from workflow_scripts.lib.report.contents import TABLES
+from workflow_scripts.lib.report.charts import layers
+from workflow_scripts.lib.report.sections import TABLES
 from workflow_scripts.lib.report.table import EMPTY, Cell, Column, Head, Row, table
 
 MINUS = "\N{MINUS SIGN}"
@@ -36,7 +36,9 @@ def whole_rows(found):
         yield [spans[n][1].text for n in range(len(found.heads))] + [" ".join([c.value, *c.beneath]) for c in row.cells]
 
 
-@pytest.mark.parametrize("make", [*TABLES, partial(answer_tables.effects_table, factor="shots")])
+@pytest.mark.parametrize(
+    "make", [*(make for _, _, make in TABLES), partial(answer_tables.effects_table, factor="shots")]
+)
 def test_a_table_has_rows_of_every_case_and_every_row_is_whole(make):
     made = Made(), Made(dataset="topics"), Made("raw")
     columns, rows = shown(make, *made, controls={"raw": "pocket"})
@@ -178,12 +180,8 @@ def test_what_no_row_has_is_left_out_and_equal_heads_are_one():
 
 def test_the_figure_of_patches_shows_nothing_twice():
     """Accuracies of the draws' own and of each other's directions have one mean by construction."""
-    strips = patched.strips(results_of(Made()))
-    drawn = [
-        (series.label, series.match)
-        for _, some in strips
-        for series in some
-        if isinstance(series.measure, PatchMeasure)
+    assert [patch.heading for patch in layers.DRAWN] == [
+        "the arm's state",
+        "another query's state",
+        "the set's direction",
     ]
-    assert [label for label, _ in drawn] == ["the arm's state", "another query's state", "the set's direction"] * 2
-    assert [strip.name for strip, _ in strips] == ["accuracy, with ICL's", "accuracy, with IT's"]

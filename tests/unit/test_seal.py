@@ -207,12 +207,12 @@ def test_what_comes_back_is_whole_and_verified_or_does_not_come(ready):
     other = {"states": "new/x", "adapters": "new/y"}  # under another name
     paths = {key: seal.path_of(key, other) for key in sealed["bytes"]}
     spoilt.write_text("spoilt")
-    assert not cached.bring_back(Path("cache"), sealed, paths, other.values())
+    assert not cached.bring_back(cached.Cache(Path("cache"), []), sealed, paths, other.values())
     assert not Path("new/x").exists()
     assert not spoilt.exists(), "or DVC would take it for what its name says"
     cache("made/x")
     put("new/y/old", "of another recipe")
-    assert cached.bring_back(Path("cache"), sealed, paths, other.values())
+    assert cached.bring_back(cached.Cache(Path("cache"), []), sealed, paths, other.values())
     assert Path("new/x").read_text() == "content"
     assert [path.name for path in Path("new/y").iterdir()] == ["one"]
 

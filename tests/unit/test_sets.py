@@ -11,6 +11,7 @@ from workflow_scripts.lib.data.drawing import PoolError
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples, write_examples
 from workflow_scripts.lib.data.sampling import sample_sets
 from workflow_scripts.lib.data.sets import (
+    Demonstration,
     DemonstrationSet,
     OtherTask,
     Place,
@@ -18,7 +19,7 @@ from workflow_scripts.lib.data.sets import (
     read_told,
     write_sets,
 )
-from workflow_scripts.lib.data.shown import as_drawn, reordered
+from workflow_scripts.lib.data.shown import Beside, ShownError, another_task, as_drawn, as_long_as, reordered
 from workflow_scripts.lib.data.template import Template
 
 WORDS = ["red", "green", "blue"]
@@ -199,3 +200,31 @@ def test_how_another_task_is_told_goes_with_its_sets(tmp_path):
     assert read_told(tmp_path / "sets.parquet") == {"weather": theirs.examples.wording}
     write_sets(drawn(), tmp_path / "sets.parquet", {})
     assert read_told(tmp_path / "sets.parquet") == {}
+
+
+@pytest.mark.parametrize(
+    ("room", "lengths", "places"),
+    [
+        (10, [4, 3, 3, 9], [0, 1, 2]),  # the first that fit, to the last token
+        (10, [4, 7, 3, 2], [0, 2, 3]),  # what does not fit is passed over; 9 of 10
+        (10, [4, 3, 5, 6], [0, 3]),  # 3 for 6: 10 of 10
+        (10, [4, 4, 5, 9], [2, 1]),  # the first of two exchanges that leave as little
+        (3, [4, 5], []),
+    ],
+)
+def test_another_tasks_demonstrations_are_as_long_as_the_set(room, lengths, places):
+    assert as_long_as(room, lengths) == places
+
+
+def test_another_task_takes_the_sets_place_and_depends_on_the_set_alone():
+    one, other = (DemonstrationSet((Demonstration(name, {"text": "a b c"}, "x", "x"),)) for name in ("p", "q"))
+    others = [Demonstration(f"o{i}", {"text": "w"}, "y", "y", "another") for i in range(30)]
+    at_hand = Beside(others, lambda shown: len(shown.fields["text"].split()))
+    shown = another_task(one, at_hand)
+    assert len(shown) == 3
+    assert {each.task for each in shown} == {"another"}
+    assert shown == another_task(one, at_hand)
+    assert shown != another_task(other, at_hand)
+    long = [Demonstration("o", {"text": "a b c d"}, "y", "y", "another")]
+    with pytest.raises(ShownError, match="as short as a set of this one, 3 tokens"):
+        another_task(one, at_hand._replace(others=long))

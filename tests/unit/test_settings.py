@@ -43,6 +43,9 @@ EXPECTED = [
     ("patch_hidden_states.patches", ["own"], r"patch_hidden_states\.patches\.0: input should be 'own-state'"),
     ("patch_hidden_states.layers", [2, 2], r"patch_hidden_states\.layers: must name each once"),
     ("patch_hidden_states.layers", [-1], r"patch_hidden_states\.layers.*: input should be greater than or equal to 0"),
+    ("dump_hidden_states.layers", {"every": 0}, r"dump_hidden_states\.layers.*: input should be greater than 0"),
+    ("dump_hidden_states.layers", [-1], r"dump_hidden_states\.layers.*: input should be greater than or equal to 0"),
+    ("dump_hidden_states.storage", "bfloat16", "dump_hidden_states.storage: input should be 'float32' or 'float16'"),
     ("draws", 0, "draws: input should be greater than 0"),
 ]
 

@@ -58,7 +58,7 @@ def old_words(code):
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted(SCRIPTS.glob("*.py")), *sorted((SCRIPTS / "lib" / "report").glob("*.py"))], ids=path_of
+    "path", [*sorted(SCRIPTS.glob("*.py")), *sorted((SCRIPTS / "lib" / "report").rglob("*.py"))], ids=path_of
 )
 def test_no_stage_or_report_module_names_an_arm_a_contrast_or_a_measure(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

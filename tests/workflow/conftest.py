@@ -231,8 +231,18 @@ def colleague(made, folder, version="two"):
     return Clone(folder)
 
 
+def unprotected(path):
+    """A file that can be written to, as `dvc unprotect` makes it: one that is linked to the cache is a copy then."""
+    if not os.access(path, os.W_OK):
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    return path
+
+
 def flip(path):
     """Change one bit in the middle of a file."""
+    unprotected(path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

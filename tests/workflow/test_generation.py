@@ -4,22 +4,21 @@ import csv
 import json
 import re
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests import hand_tokenizers
 from tests.conftest import tiny_config
 from tests.workflow.conftest import SMALL, STUDY, clone_into, write_words
-from tests.workflow.test_additions import add
 from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, CHRF, COSINE, EXACT_MATCH, LOG_PROB_PER_TOKEN, SAME_TEXT
 
 pytestmark = pytest.mark.workflow
 COUNTRIES = {
     "source": "cldr",
-    "babel": "2.19",
-    "facts": "territories",
-    "target_language": "cs",
-    "template": {"query": "Review {name}\nLabel", "separator": "\n"},
+    "kinds": ["country"],
+    "locales": ["cs"],
+    "answer_column": "name",
+    "template": {"query": "Review {english}\nLabel", "separator": "\n"},
+    "queries": 0.3,
 }
 OF_TEXTS, OF_LABELS = {LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT}, {ACCURACY, AGREEMENT}
 
@@ -87,12 +86,3 @@ def test_what_has_no_meaning_for_answers_is_refused_by_name(study):
     study.params(factors={"labels": ["flipped", "random"], "task": ["another"]})
     assert "datasets.countries: labels: permuted gives every class another word" in output
     assert "datasets.words" not in output
-
-
-def test_facts_are_added_as_the_page_says(study):
-    assert add(study, "cldr.py") == 2
-    source = json.dumps({**COUNTRIES, "facts": "scripts"})
-    told = f"--source '{source}' --queries 5 --seed 0 --settings '{{\"pool\": null}}' --examples scripts.parquet"
-    study.run(f"python -m workflow_scripts.prepare_dataset {told}")
-    rows = pq.read_table(study.folder / "scripts.parquet").to_pylist()
-    assert {row["fields"]["name"]: row["label_word"] for row in rows}["Cyrillic"] == "cyrilice"

@@ -18,7 +18,7 @@ COMMANDS = [
 LEFT_OUT = {
     "git clone": "the test is in a clone",
     "make test": "the test would run itself",
-    "cp studies/": "needs data and a model; tests/workflow/test_sst2_local.py runs it",
+    "make reproduce STUDY=": "needs a package index; tests/workflow/test_smollm2.py runs a cut of it",
     "source .venv": "the clone runs in this test's own environment",
 }
 

@@ -24,6 +24,7 @@ from tests.workflow.conftest import (
     kill_after,
     metrics,
     metrics_made_afresh,
+    unprotected,
     without_artifacts,
 )
 
@@ -206,7 +207,7 @@ def harm(path, how):
     if how.endswith("same time"):
         os.utime(path, ns=(keep.st_atime_ns, keep.st_mtime_ns))
     if how == "truncated":
-        path.write_bytes(path.read_bytes()[:-1])
+        unprotected(path).write_bytes(path.read_bytes()[:-1])
     if how == "deleted":
         path.unlink()
     if how == "recipe deleted":

@@ -147,6 +147,7 @@ def write_study(folder, models, data_sets):
     params["models"] = {f"a-model-of-the-study-{i:04d}": {"source": "pocket"} for i in range(models)}
     params["datasets"] = {f"a-data-set-{i:04d}": {"source": "world", "task": "topic"} for i in range(data_sets)}
     params["factors"] = {"shots": [1, 8], "relevance": ["nearest"]}
+    params["arms"] = ["anchor", "icl", "it"]
     params["sample_demonstrations"]["relevance"]["queries"] = 7
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 

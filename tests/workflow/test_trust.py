@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from freshness.contents import digest
-from tests.workflow.conftest import ROOT, STUDY, colleague, copied, flip, metrics, metrics_made_afresh
+from tests.workflow.conftest import ROOT, STUDY, colleague, copied, flip, metrics, metrics_made_afresh, unprotected
 
 pytestmark = pytest.mark.workflow
 ENGINES = ["snakemake --cores 2", "dvc repro"]
@@ -316,7 +316,7 @@ def spoil(clone):
 
     path = clone.folder / ANCHOR
     flip(path)
-    recipe = clone.folder / f"{ANCHOR}.recipe"
+    recipe = unprotected(clone.folder / f"{ANCHOR}.recipe")
     sealed = json.loads(recipe.read_text())
     sealed["bytes"] = {"states": seal.md5(path)}
     recipe.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")

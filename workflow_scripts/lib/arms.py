@@ -8,19 +8,22 @@ what a row says), so that a row more makes no state anew but its own.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-Role = Literal["base", "shown", "tuned", "both", "ceiling", "imitation", "repeat"]
-Change = Literal["template", "demonstrations", "tuning", "moment"]
+Role = Literal["base", "shown", "tuned", "both", "ceiling", "imitation", "control", "imported", "repeat"]
+Change = Literal["template", "demonstrations", "tuning", "moment", "position"]
 SETS_DEPEND_ON = frozenset[Change]({"demonstrations"})
 
 
 class Weights(NamedTuple):
-    """Adapters of a set, tuned on its labels.
+    """What is tuned on a set's labels, beside the model or in it.
 
+    `trains`: adapters; the keys and values of the demonstrations in a prompt, which start as the model's own; or all
+    weights of the model.
     `reseeded` ones start from another seed. With a `teacher` they are tuned to imitate the model whose prompt shows the
     set so (a function of data/shown.py).
     """
 
     name: str
+    trains: Literal["lora", "prefix", "model"] = "lora"
     reseeded: bool = False
     teacher: str | None = None
 
@@ -33,9 +36,11 @@ class Weights(NamedTuple):
 class Arm(NamedTuple):
     """One way of giving a model a set of demonstrations.
 
-    `shows`: how the prompt shows the set (a function of data/shown.py), None for not at all. `weights`: the adapter
-    that the model runs through, None for none. `everywhere`: made at every setting, or at the reference alone. `run`:
-    how states are read (dump_hidden_states says more).
+    `shows`: how the prompt shows the set (a function of data/shown.py), None for not at all. `weights`: what was tuned
+    and is put into the model, None for nothing. `everywhere`: made at every setting, or at the reference alone;
+    `on_the_way`: there and at the moments of its tuning. `of_another`: what it shows in the set's place is of another
+    task. `imported`: it runs through an adapter that was tuned elsewhere, whatever the set. `run`: how states are read
+    (dump_hidden_states says more).
     """
 
     name: str
@@ -44,6 +49,9 @@ class Arm(NamedTuple):
     shows: str | None = None
     weights: Weights | None = None
     everywhere: bool = True
+    on_the_way: bool = False
+    of_another: bool = False
+    imported: bool = False
     run: Literal["batched", "alone", "float32"] = "batched"
 
     @property
@@ -52,16 +60,22 @@ class Arm(NamedTuple):
         return bool(self.shows or self.weights)
 
     @property
+    def compared(self) -> bool:
+        """Whether its states and answers are held against those of other arms; the anchor is what all start from."""
+        return self.role not in ("base", "repeat")
+
+    @property
     def depends_on(self) -> frozenset[Change]:
         """What an arm's states change with; a setting that changes none of it takes the reference's."""
         shows = SETS_DEPEND_ON if self.shows else frozenset()
         tuned = self.weights.depends_on | frozenset[Change]({"moment"}) if self.weights else frozenset()
-        return frozenset[Change]({"template"}) | shows | tuned
+        return frozenset[Change]({"template", "position"}) | shows | tuned
 
 
 TUNED, RESEEDED = Weights("tuned"), Weights("reseeded", reseeded=True)
+PREFIX, FULL = Weights("prefix", trains="prefix"), Weights("full", trains="model")
 DISTILLED, MISLED = Weights("distilled", teacher="as_drawn"), Weights("misled", teacher="shuffled_labels")
-WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED)
+WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED, PREFIX, FULL)
 
 ANCHOR = Arm("anchor", "anchor", "base")
 ICL = Arm("icl", "ICL", "shown", shows="as_drawn")
@@ -75,6 +89,10 @@ ARMS = (
     Arm("it-reseeded", "IT, reseeded", "ceiling", weights=RESEEDED, everywhere=False),
     Arm("distilled", "imitating ICL", "imitation", weights=DISTILLED, everywhere=False),
     Arm("misled", "imitating ICL of shuffled labels", "imitation", weights=MISLED, everywhere=False),
+    Arm("prefix", "ICL, its keys and values tuned", "both", "as_drawn", PREFIX, everywhere=False, on_the_way=True),
+    Arm("full", "IT, all weights tuned", "tuned", weights=FULL, everywhere=False),
+    Arm("length-control", "another task's, as long", "control", "another_task", everywhere=False, of_another=True),
+    Arm("imported", "imported adapter", "imported", everywhere=False, imported=True),
     Arm("anchor-alone", "anchor, each query alone", "repeat", run="alone"),
     Arm("anchor-float32", "anchor, in float32", "repeat", run="float32"),
 )

@@ -18,6 +18,7 @@ from workflow_scripts.lib.artifacts.adapters import read_tuning
 from workflow_scripts.lib.artifacts.serving import OfDraw, Serving, served
 from workflow_scripts.lib.artifacts.states import StateFile, open_states
 from workflow_scripts.lib.artifacts.tables import ArtifactError
+from workflow_scripts.lib.forward.settings import told
 
 QUERIES = ["query", "label", "token_id"]
 Tuning = dict[str, dict[str, dict[str, Any]]]  # weights -> set -> what tuning did
@@ -126,7 +127,8 @@ def _check(level: Level, file: StateFile) -> None:
     anchor, arm = level.states[ANCHOR.name], arm_named(file.arm)
     if anchor.layers != file.layers:
         raise ArtifactError(
-            f"{file.path} has {file.layers} layers and {anchor.path} has {anchor.layers}; delete both and dump again"
+            f"{file.path} has layers {told(file.layers)} and {anchor.path} has {told(anchor.layers)}; delete both and "
+            "dump them again"
         )
     if arm.given == (None in file.sets):
         raise ArtifactError(f"{file.path}: {arm.name} is {'' if arm.given else 'not '}given sets; dump it again")

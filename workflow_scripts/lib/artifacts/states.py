@@ -28,6 +28,7 @@ COLUMNS = {
     "token": pa.string(),
     "top_token_id": pa.int32(),
 }
+VECTORS, LAYER = "label_log_probs", "layer_"
 OF_LABELS = {"open_label": pa.int32()}
 OF_TEXTS = {
     "answer": pa.string(),
@@ -35,7 +36,6 @@ OF_TEXTS = {
     "answer_log_prob": pa.float32(),
     "written": pa.string(),
 }
-VECTORS = "label_log_probs"
 UNEMBEDDING = b"label_unembedding"
 
 
@@ -53,7 +53,7 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries of a row group: ids, gold labels and their first tokens, digests of the prompts, the last tokens.
+    """The queries of a row group: ids, gold labels and their first tokens, digests of prompts, the states' tokens.
 
     Labels of a generation task are numbers of the answers.
     """
@@ -75,7 +75,8 @@ class OfLabels:
 
     def columns(self) -> dict[str, pa.Array]:
         """As files have them."""
-        return {**_typed(OF_LABELS, {"open_label": self.written}), VECTORS: _vectors(self.log_probs)}
+        log_probs = self.log_probs.astype(np.float32)
+        return {**_typed(OF_LABELS, {"open_label": self.written}), VECTORS: _vectors(log_probs)}
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,15 @@ class OfTexts:
 
 @dataclass(frozen=True)
 class Answered:
-    """What was read: states (queries, layers, d), the likeliest token (queries), and what the model answers."""
+    """What was read: states (queries, layers, d), the likeliest token (queries), and what the model answers.
+
+    States are written in the precision that they are given in; `layers` are their numbers, None for all from 0 on.
+    """
 
     states: np.ndarray
     top_tokens: np.ndarray
     answers: OfLabels | OfTexts
+    layers: Sequence[int] | None = None
 
 
 class StateWriter:
@@ -166,7 +171,8 @@ def _table(given: Given, asked: Asked, answered: Answered) -> pa.Table:
         "token": asked.last_tokens,
         "top_token_id": answered.top_tokens,
     }
-    states = {f"layer_{i}": _vectors(answered.states[:, i]) for i in range(answered.states.shape[1])}
+    numbers = range(answered.states.shape[1]) if answered.layers is None else answered.layers
+    states = {f"{LAYER}{number}": _vectors(answered.states[:, i]) for i, number in enumerate(numbers)}
     return pa.table({**_typed(COLUMNS, values), **answered.answers.columns(), **states})
 
 
@@ -175,12 +181,12 @@ def _typed(types: dict[str, pa.DataType], values: dict[str, Any]) -> dict[str, p
 
 
 def _vectors(rows: np.ndarray) -> pa.FixedSizeListArray:
-    flat = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1)
+    flat = np.ascontiguousarray(rows, dtype=np.float16 if rows.dtype == np.float16 else np.float32).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), rows.shape[1])
 
 
 class StateFile:
-    """An open file of states: its arm, the sets it holds, their columns, their states.
+    """An open file of states: its arm, the layers and the sets it holds, their columns, their states.
 
     `of_labels`: answers are those of a label set, and not of a generation task.
     """
@@ -188,7 +194,8 @@ class StateFile:
     def __init__(self, file: pq.ParquetFile, path: Path) -> None:
         self.path = path
         self._file = file
-        self.layers = sum(name.startswith("layer_") for name in file.schema_arrow.names)
+        names = (name for name in file.schema_arrow.names if name.startswith(LAYER))
+        self.layers = tuple(int(name.removeprefix(LAYER)) for name in names)
         self.of_labels = VECTORS in file.schema_arrow.names
         self._groups = self._index()
         self.arm = next(iter(self._groups)).arm
@@ -238,11 +245,12 @@ class StateFile:
         column = self.columns(set_id, [name])[name].combine_chunks()
         if column.null_count:
             raise ArtifactError(f"{self.path}: {name} has rows without a value (set {set_id}); dump it again")
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        return flat.reshape(len(column), column.type.list_size)
 
     def states(self, set_id: str | None, layer: int) -> np.ndarray:
         """States of a set at a layer, (queries, d) float32; ArtifactError names the first that is no state."""
-        states = self.matrix(set_id, f"layer_{layer}")
+        states = self.matrix(set_id, f"{LAYER}{layer}")
         finite = np.isfinite(states).all(axis=1)
         bad = np.flatnonzero(~finite | ~states.any(axis=1))
         if bad.size:

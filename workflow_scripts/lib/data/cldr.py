@@ -1,70 +1,86 @@
-"""Closed-answer facts of the Unicode CLDR: what things are called in one language and in another, as Babel has them.
+"""Names of CLDR (Unicode License v3), as the package Babel holds them: countries, languages, currencies and more.
 
-To add one is a row of `FACTS`: code -> name, of a language. Data and licence (Unicode-3.0) come with Babel.
+Facts that need no download: what a thing is called in a locale, what kind of thing it is, and where a country lies.
 """
 
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+from babel.localedata import locale_identifiers
 
-from workflow_scripts.lib.data.examples import Example
-from workflow_scripts.lib.data.rows import DataError
-from workflow_scripts.lib.data.sources import CldrDataset
+from workflow_scripts.lib.data.rows import DataError, Row
 
-Names = Mapping[str, str]
-NO_PLACES = ("EU", "EZ", "UN", "XA", "XB", "ZZ", "QO")  # unions, and codes that stand for no place
-
-
-def territories(language: Locale) -> Names:
-    """Countries and dependencies by ISO 3166 code; no regions of the world, which have numbers."""
-    return {code: name for code, name in language.territories.items() if code.isalpha() and code not in NO_PLACES}
-
-
-def languages(language: Locale) -> Names:
-    """Languages by ISO 639 code, without what is said of a script or country."""
-    return {code: name for code, name in language.languages.items() if code.isalpha()}
+COLUMNS = ("name", "english", "kind", "locale", "continent")
+COUNTRY = re.compile(r"[A-Z]{2}")  # not the regions above countries, which have numbers
+NO_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}  # unions, leftovers and what tests are made with
+LANGUAGE = re.compile(r"[a-z]{2}")  # those with a code of two letters: the others are known to few
+PLAIN = re.compile(r"[^()\d]+")  # no name with a remark or a year in it
+CONTINENTS = {
+    "Africa": "Africa", "America": "America", "Asia": "Asia", "Europe": "Europe",
+    "Australia": "Oceania", "Pacific": "Oceania",
+}  # fmt: skip
 
 
-def currencies(language: Locale) -> Names:
-    """Currencies by ISO 4217 code; those of the past say from when to when, and are left out."""
-    return {code: name for code, name in language.currencies.items() if "(" not in name}
+def _countries(locale: Locale) -> dict[str, str]:
+    every = locale.territories.items()
+    return {code: name for code, name in every if COUNTRY.fullmatch(code) and code not in NO_COUNTRIES}
 
 
-def calendar(language: Locale) -> Names:
-    """The twelve months and the seven days, as they stand alone."""
-    kinds = {"month": language.months, "day": language.days}
-    return {f"{kind} {i}": name for kind, some in kinds.items() for i, name in some["stand-alone"]["wide"].items()}
+def _languages(locale: Locale) -> dict[str, str]:
+    return {code: name for code, name in locale.languages.items() if LANGUAGE.fullmatch(code)}
 
 
-FACTS = (territories, languages, currencies, calendar)
+def _months(locale: Locale) -> dict[str, str]:
+    return {str(number): name for number, name in locale.months["stand-alone"]["wide"].items()}
 
 
-def facts_of(source: CldrDataset) -> list[Example]:
-    """An example for each thing that both languages have a name for, by its code; the answer is the other name.
+def _days(locale: Locale) -> dict[str, str]:
+    return {str(number): name for number, name in locale.days["stand-alone"]["wide"].items()}
 
-    DataError for facts, a language or a release of Babel that is not there.
+
+# What a name is of -> its names in a locale, by a code that is the same in all.
+KINDS: dict[str, Callable[[Locale], dict[str, str]]] = {
+    "country": _countries,
+    "language": _languages,
+    "currency": lambda locale: dict(locale.currencies),
+    "script": lambda locale: dict(locale.scripts),
+    "month": _months,
+    "day": _days,
+}
+
+
+def rows(kinds: Sequence[str], locales: Sequence[str]) -> list[Row]:
+    """A row per name and locale with COLUMNS: the name there and in English, of what, and a country's continent.
+
+    Names that hold a remark or a number are left out, and so are those that a locale does not have.
     """
-    _check_release(source.babel)
-    known: dict[str, Callable[[Locale], Names]] = {facts.__name__: facts for facts in FACTS}
-    if source.facts not in known:
-        raise DataError(f"facts: {source.facts!r} is none of {', '.join(known)}")
-    names = known[source.facts]
-    given, asked = (names(_language(code)) for code in (source.source_language, source.target_language))
-    codes = sorted(given.keys() & asked.keys())
-    return [Example(f"{i:06d}", {"name": given[code]}, asked[code]) for i, code in enumerate(codes)]
+    return [row for locale in locales for kind in kinds for row in _named(kind, locale)]
 
 
-def _check_release(wanted: str) -> None:
-    here = ".".join(version("babel").split(".")[:2])
-    if here != wanted:
-        raise DataError(
-            f"babel: {wanted} is asked for and {here} is installed, whose CLDR is another; install or name it"
-        )
+def _named(kind: str, locale: str) -> Iterator[Row]:
+    own, english = KINDS[kind](_locale(locale)), KINDS[kind](Locale("en"))
+    for code in sorted(own):
+        if code in english and PLAIN.fullmatch(own[code]) and PLAIN.fullmatch(english[code]):
+            cells = {"name": own[code], "english": english[code], "kind": kind, "locale": locale}
+            if kind == "country":
+                cells["continent"] = _continent(code)
+            yield Row(f"CLDR, {locale}, {kind} {code}", cells)
 
 
-def _language(code: str) -> Locale:
+@cache
+def _locale(name: str) -> Locale:
     try:
-        return Locale.parse(code)
+        return Locale.parse(name)
     except (UnknownLocaleError, ValueError):
-        raise DataError(f"Babel has no language {code!r}; en, cs and pt_BR are some") from None
+        known = ", ".join(one for one in locale_identifiers() if one.startswith(name[:1]))
+        raise DataError(f"CLDR has no locale {name!r}; with that letter it has {known[:200]}") from None
+
+
+def _continent(country: str) -> str:
+    """The continent that most of a country's time zones are called after; `none` for islands between them."""
+    zones = [zone.partition("/")[0] for zone in get_global("territory_zones").get(country, [])]
+    found = [CONTINENTS[one] for one in zones if one in CONTINENTS]
+    return max(sorted(set(found)), key=found.count) if found else "none"

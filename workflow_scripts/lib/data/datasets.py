@@ -5,13 +5,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from workflow_scripts.lib.data.cldr import facts_of
+from workflow_scripts.lib.data import cldr
 from workflow_scripts.lib.data.examples import Example, Examples
-from workflow_scripts.lib.data.labelled import Labelled, labelled
+from workflow_scripts.lib.data.labelled import labelled
 from workflow_scripts.lib.data.parting import apart, distinct, repeated, set_aside
 from workflow_scripts.lib.data.paths import every_path, listed
-from workflow_scripts.lib.data.readers import read_files, read_hub
-from workflow_scripts.lib.data.rows import DataError, Row
+from workflow_scripts.lib.data.readers import needed, read_files, read_hub
+from workflow_scripts.lib.data.rows import DataError, Row, check_columns
 from workflow_scripts.lib.data.sources import (
     CldrDataset,
     Dataset,
@@ -19,6 +19,7 @@ from workflow_scripts.lib.data.sources import (
     HubDataset,
     Lines,
     LocalDataset,
+    ReadDataset,
     WorldDataset,
 )
 from workflow_scripts.lib.data.summary import Summary, summed_up
@@ -62,7 +63,7 @@ def label_words(source: Dataset) -> list[str]:
     """Label words in the order of label indices; none of a generation task."""
     if isinstance(source, WorldDataset):
         return list(_world_task(source).labels)
-    if isinstance(source, CldrDataset) or source.labels is None:
+    if source.labels is None:
         return []
     return list(dict.fromkeys(word for word in source.labels.values() if word is not None))
 
@@ -100,19 +101,19 @@ def _cut(examples: list[Example], count: int | None, key: str) -> list[Example]:
 def _parted(source: Dataset, pool: int | None, queries: int, seed: int) -> Parted:
     if isinstance(source, WorldDataset):
         return _generated(source, pool or WORLD_POOL, queries, seed)
-    if isinstance(source, CldrDataset):
-        facts = Labelled(facts_of(source), Counter())
-        return _parted_by_seed(facts, len(facts.examples), f"CLDR {source.facts}", source, queries, seed)
     candidates, *asked = _read(source)
     if isinstance(source.queries, int | float):
         return _one_for_both(candidates, source, source.queries, seed)
     return _two(candidates, asked[0], source)
 
 
-def _read(source: LocalDataset | HubDataset) -> list[Split]:
+def _read(source: LocalDataset | HubDataset | CldrDataset) -> list[Split]:
     """The rows of the pool and of the queries, or of what both are in."""
     if isinstance(source, LocalDataset):
         return [Split(read_files(named, source), _called(named)) for named in listed(source).named_files().values()]
+    if isinstance(source, CldrDataset):
+        check_columns(cldr.COLUMNS, needed(source), "CLDR")
+        return [Split(cldr.rows(source.kinds, source.locales), "CLDR")]
     names = [name for name in (source.pool, source.queries) if isinstance(name, str)]
     return [Split(read_hub(source, name), f"{source.id}, {name}") for name in names]
 
@@ -124,7 +125,7 @@ def _called(named: Files | Lines) -> str:
     return f"{first} and {len(others)} more" if others else str(first)
 
 
-def _two(pool: Split, queries: Split, source: LocalDataset | HubDataset) -> Parted:
+def _two(pool: Split, queries: Split, source: ReadDataset) -> Parted:
     candidates, asked = (labelled(split.rows, source, split.where) for split in (pool, queries))
     different, different_asked = distinct(candidates.examples), distinct(asked.examples)
     left = apart(different, different_asked)
@@ -141,15 +142,11 @@ def _two(pool: Split, queries: Split, source: LocalDataset | HubDataset) -> Part
     return Parted(_called_by("pool", left), _called_by("query", different_asked), dict(read), removed)
 
 
-def _one_for_both(split: Split, source: LocalDataset | HubDataset, aside: float, seed: int) -> Parted:
+def _one_for_both(split: Split, source: ReadDataset, aside: float, seed: int) -> Parted:
     found = labelled(split.rows, source, split.where)
-    return _parted_by_seed(found, len(split.rows), split.where, source, aside, seed)
-
-
-def _parted_by_seed(found: Labelled, read: int, where: str, source: Dataset, aside: float, seed: int) -> Parted:
     pool, queries = set_aside(distinct(found.examples), aside, seed, by_label=not source.generation)
     removed = found.removed + repeated(found.examples)
-    return Parted(_called_by("pool", pool), _called_by("query", queries), {where: read}, removed)
+    return Parted(_called_by("pool", pool), _called_by("query", queries), {split.where: len(split.rows)}, removed)
 
 
 def _called_by(split: str, examples: list[Example]) -> list[Example]:

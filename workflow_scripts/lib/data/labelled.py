@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from workflow_scripts.lib.data.cells import NotTextError, label_of, text_of
 from workflow_scripts.lib.data.examples import Example
 from workflow_scripts.lib.data.rows import DataError, Row
-from workflow_scripts.lib.data.sources import HubDataset, LocalDataset
+from workflow_scripts.lib.data.sources import HubDataset, ReadDataset
 from workflow_scripts.lib.data.template import placeholders
 
 
@@ -18,7 +18,7 @@ class Labelled(NamedTuple):
     removed: Counter[str]
 
 
-def labelled(rows: list[Row], source: LocalDataset | HubDataset, where: str) -> Labelled:
+def labelled(rows: list[Row], source: ReadDataset, where: str) -> Labelled:
     """The examples that rows hold; DataError names the first row of each kind that is of no use, and their number.
 
     A row whose label is mapped to null is left out, whatever its texts are.
@@ -45,7 +45,7 @@ def labelled(rows: list[Row], source: LocalDataset | HubDataset, where: str) -> 
     return _kept(Labelled(made.examples, _left_out(made.removed, unusable, source)), where)
 
 
-def _target(row: Row, source: LocalDataset | HubDataset) -> tuple[str, str | None]:
+def _target(row: Row, source: ReadDataset) -> tuple[str, str | None]:
     """What the file has and what stands in the prompt for it: a label word, None for no such label, or the answer."""
     labels = source.labels
     if labels is None:
@@ -62,7 +62,7 @@ def _cell(row: Row, column: str, read: Callable[[Any], str]) -> str:
         raise NotTextError(f"{row.where}: `{column}` {error}", error.kind) from None
 
 
-def _check_labels(unknown: Counter[str], source: LocalDataset | HubDataset, where: str) -> None:
+def _check_labels(unknown: Counter[str], source: ReadDataset, where: str) -> None:
     if not unknown:
         return
     found = ", ".join(f"{_short(value)} ({count} rows)" for value, count in unknown.most_common(5))
@@ -80,7 +80,7 @@ def _short(value: str) -> str:
 ADD = "add them, or map them to null to leave their rows out"
 
 
-def _left_out(mapped: Counter[str], unusable: dict[str, list[str]], source: LocalDataset | HubDataset) -> Counter[str]:
+def _left_out(mapped: Counter[str], unusable: dict[str, list[str]], source: ReadDataset) -> Counter[str]:
     """Rows that are left out, by reason; DataError where the settings do not say that they may be."""
     if unusable and not source.skip_unusable:
         found = "; ".join(f"{some[0]} ({len(some)} rows are {kind})" for kind, some in unusable.items())

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from workflow_scripts.lib.artifacts.provenance import ids_digest
+from workflow_scripts.lib.data.chat import in_turns
 from workflow_scripts.lib.data.examples import Wording
 from workflow_scripts.lib.data.sets import Demonstration
 from workflow_scripts.lib.data.template import Piece, Template, filled, pieces
@@ -50,8 +51,10 @@ class Prompts:
         `told`: data set -> how its demonstrations are told, where they are shown with these queries.
         """
         self.others = {
-            task: Prompts(tokenizer, wording.template, wording.words) for task, wording in (told or {}).items()
+            task: Prompts(tokenizer, wording.template.model_copy(update={"chat": template.chat}), wording.words)
+            for task, wording in (told or {}).items()
         }
+        template = in_turns(tokenizer, template) if template.chat else template
         self.template, self.tokenizer, self.tokens = template, tokenizer, Tokens(tokenizer)
         self._query, self._label = pieces(template.query), pieces(template.label)
         self._pattern = Pattern(self.tokens, self._query)
@@ -100,6 +103,15 @@ class Prompts:
         """What IT learns from a demonstration: it alone, as a query with its label."""
         own = self._telling(demonstration)
         return Completion(own.prefix() + own.query(demonstration.fields), own.learnt(demonstration.label))
+
+    def continuation(self, demonstration: Demonstration) -> Completion:
+        """The same after a prefix that is there already: its query and its label alone."""
+        own = self._telling(demonstration)
+        return Completion(own.query(demonstration.fields), own.learnt(demonstration.label))
+
+    def length(self, demonstration: Demonstration) -> int:
+        """Tokens that a demonstration adds to a prefix."""
+        return len(self.prefix([demonstration])) - len(self.prefix())
 
     def digest(self, demonstrations: Iterable[Demonstration]) -> str:
         """16 hex digits over the demonstrations' ids in order: equal in all arms, or they were given different sets."""

@@ -11,7 +11,7 @@ from workflow_scripts.lib.data.decoding import read_bytes, read_text
 from workflow_scripts.lib.data.delimited import delimited_rows
 from workflow_scripts.lib.data.paths import every_path
 from workflow_scripts.lib.data.rows import DataError, Row, check_columns, checked_once
-from workflow_scripts.lib.data.sources import Files, HubDataset, Lines, LocalDataset
+from workflow_scripts.lib.data.sources import Files, HubDataset, Lines, LocalDataset, ReadDataset
 from workflow_scripts.lib.data.template import placeholders
 
 
@@ -23,7 +23,7 @@ def read_files(named: Files | Lines, source: LocalDataset) -> list[Row]:
     return [row for path, rows in files for row in _checked(rows, source, path)]
 
 
-def needed(source: LocalDataset | HubDataset) -> list[str]:
+def needed(source: ReadDataset) -> list[str]:
     """The columns that a data set is made of: text fields of its template, and the label or answer."""
     return list(dict.fromkeys([*placeholders(source.template.query), source.target_column]))
 

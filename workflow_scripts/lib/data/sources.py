@@ -13,6 +13,7 @@ Lines = Annotated[
     dict[str, Files], Field(min_length=1, description="format `lines`: column -> file that has a value of it a line")
 ]
 Share = Annotated[float, Field(gt=0, lt=1, description="a share of the different texts, or a number of them")]
+CldrKind = Literal["country", "language", "currency", "script", "month", "day"]
 SPLITS = ("pool", "queries", "file")
 
 
@@ -32,31 +33,6 @@ class WorldDataset(Strict):
     def generation(self) -> bool:
         """Whether answers are free text."""
         return False
-
-
-class CldrDataset(Strict):
-    """Names in two languages, from the Unicode CLDR as Babel has it (lib/data/cldr.py). A generation task.
-
-    The template's field is `name`.
-    """
-
-    source: Literal["cldr"]
-    babel: str = Field(pattern=r"^\d+\.\d+$", description="minor release of Babel, in quotes: each has its own CLDR")
-    facts: str = Field(description="what the names are of: territories, languages, currencies and so on")
-    source_language: str = Field("en", description="of the names that are given, such as en")
-    target_language: str = Field(description="of the names that are the answers, such as cs")
-    template: Template
-
-    @property
-    def generation(self) -> bool:
-        """Whether answers are free text."""
-        return True
-
-    @model_validator(mode="after")
-    def _asks_for_names(self) -> "CldrDataset":
-        if placeholders(self.template.query) != ["name"]:
-            raise ValueError("template.query must hold {name} and no other field")
-        return self
 
 
 class ReadDataset(Strict):
@@ -193,6 +169,20 @@ class HubDataset(ReadDataset):
         return _amount(value) if isinstance(value, int | float) else value
 
 
+class CldrDataset(ReadDataset):
+    """Names of CLDR, as the package Babel holds them: rows with the columns name, english, kind, locale, continent."""
+
+    source: Literal["cldr"]
+    kinds: list[CldrKind] = Field(min_length=1, description="what the names are of")
+    locales: list[str] = Field(["en"], min_length=1, description="of the column `name`: en, cs, pt_BR, ...")
+    queries: Share | Positive = Field(description="how much of the different names is set aside")
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _of_amount(cls, value: Any) -> Any:
+        return _amount(value)
+
+
 def _named(value: Any) -> Any:
     """One clear line for what would else be an error of each kind that a value may be."""
     some = value.values() if isinstance(value, dict) else [value]
@@ -203,9 +193,9 @@ def _named(value: Any) -> Any:
 
 
 def _amount(value: Any) -> Any:
-    if isinstance(value, bool) or not (0 < value < 1 or (isinstance(value, int) and value > 0)):
+    if isinstance(value, bool | str | list | dict) or not (0 < value < 1 or (isinstance(value, int) and value > 0)):
         raise ValueError("must be a share between 0 and 1, or a whole number above 0")
     return value
 
 
-Dataset = WorldDataset | CldrDataset | LocalDataset | HubDataset
+Dataset = WorldDataset | LocalDataset | HubDataset | CldrDataset

@@ -62,6 +62,7 @@ class Rewording(Strict):
     label: str | None = None
     separator: str | None = None
     instruction: str | None = None
+    chat: bool | None = None
 
 
 class Template(Strict):
@@ -76,6 +77,11 @@ class Template(Strict):
         "\n\n", description="between a demonstration and what follows it; as it stands, without fields"
     )
     instruction: str = Field("", description="before everything, in every condition; as it stands, without fields")
+    chat: bool = Field(
+        False,
+        description="in the turns of the model's own chat template: a query is a user's message, its label the answer, "
+        "an instruction the system's message; `separator` is then the chat template's",
+    )
 
     def reworded(self, rewording: Rewording | None) -> "Template":
         """The template with some parts put otherwise; ValueError as for any template."""

@@ -14,8 +14,8 @@ from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.folded_attention import can_fold
 from workflow_scripts.lib.forward.greedy import Cached
 from workflow_scripts.lib.forward.shared_prefix import encoded, takes_cache
-from workflow_scripts.lib.forward.taps import decoder_blocks
 from workflow_scripts.lib.forward.ways import Ids, Ways, last_states
+from workflow_scripts.lib.models.blocks import decoder_blocks
 from workflow_scripts.lib.progress import log
 
 Read = tuple[Float[Tensor, "*token layer d_model"], Float[Tensor, "*token vocabulary"]]  # states and logits

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.forward.reader import Ids, LastToken, Reader
-from workflow_scripts.lib.forward.taps import decoder_blocks
+from workflow_scripts.lib.models.blocks import decoder_blocks
 
 NO_LAYER = slice(0)
 

@@ -18,8 +18,10 @@ from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import goes_on
 from workflow_scripts.lib.forward.budget import Tokens
 from workflow_scripts.lib.forward.greedy import Cached, Whole, written
+from workflow_scripts.lib.forward.positions import Span, taken_at
 from workflow_scripts.lib.forward.runner import Runner
-from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.forward.settings import LAST, Position
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, encoded
 from workflow_scripts.lib.forward.ways import Ids, Ways, answer_scores, last_states
 from workflow_scripts.lib.progress import log
 
@@ -61,11 +63,15 @@ class Reader(Runner):
         labels: Sequence[Ids],
         *,
         tokens_per_batch: Tokens,
+        position: Position = LAST,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
-        """`progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold."""
+        """`position`: at which tokens of a query its state is taken; labels are always scored after the last.
+
+        `progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold.
+        """
         super().__init__(model, tokens_per_batch=tokens_per_batch, progress=progress)
-        self.labels = labels
+        self.labels, self.position = labels, position
         self.more = max(map(len, labels), default=1) - 1  # tokens of a label that run after a prompt
 
     def read(
@@ -75,34 +81,44 @@ class Reader(Runner):
         *,
         alone: bool = False,
         layers: slice = EVERY_LAYER,
+        parts: Parts | None = None,
         within: Within = lambda prompts, run: nullcontext(),
     ) -> LastToken:
-        """Read the last token of `prefix` + each query.
+        """Read the last token of `prefix` + each query, or its states at the reader's position.
 
         A label's log-probability is the sum over its tokens given the prompt. The open label is the one that the model
         would write, each of its tokens the likeliest of the vocabulary; -1 where that is none. Batches hold queries of
         about the same length within the budget of tokens (or one query); where memory does not hold them, the budget is
         halved for good. With `alone` every query has a batch of its own. States are kept of `layers`, and every batch
-        runs `within` a block that is told which prompts it holds. Raises StateError for a state that is not finite or
-        is all zero, PromptError for a prompt that memory does not hold.
+        runs `within` a block that is told which prompts it holds. `parts`: keys and values that stand in the place of
+        those that the model makes of the prefix. Raises StateError for a state that is not finite or is all zero,
+        PromptError for a prompt that memory does not hold, PrefixError where `parts` cannot stand there.
         """
-        past, run = self.split(prefix, queries, self.more)
+        past, run = self.split(prefix, queries, self.more, parts)
+        lengths = [len(ids) for ids in run]
 
         def batch(some: list[int]) -> LastToken:
             own = [run[i] for i in some]
+            span = taken_at(self.position, [lengths[i] for i in some], [len(queries[i]) for i in some])
             with within(some, own):
-                return _one_batch(self.model, self.ways, past, own, self.labels, layers)
+                return _one_batch(self.model, self.ways, past, own, span, self.labels, layers)
 
-        rows, back = self.in_batches(past, [len(ids) for ids in run], batch, self.budget, more=self.more, alone=alone)
+        rows, back = self.in_batches(past, lengths, batch, self.budget, more=self.more, alone=alone)
         read = LastToken(*(torch.cat([getattr(row, name) for row in rows])[back] for name in LastToken.__annotations__))
         check_states(read.states)
         return read
 
     def score(
-        self, prefix: Ids, queries: Sequence[Ids], answers: Sequence[Ids], *, alone: bool = False
+        self,
+        prefix: Ids,
+        queries: Sequence[Ids],
+        answers: Sequence[Ids],
+        *,
+        alone: bool = False,
+        parts: Parts | None = None,
     ) -> Float[Tensor, " prompt"]:
         """The log-probability of an answer of its own after `prefix` + each query: the sum over its tokens."""
-        past, run = self.split(prefix, queries, max(map(len, answers)) - 1)
+        past, run = self.split(prefix, queries, max(map(len, answers)) - 1, parts)
         lengths = [len(ids) + len(answer) - 1 for ids, answer in zip(run, answers, strict=True)]
 
         @torch.inference_mode()
@@ -113,13 +129,21 @@ class Reader(Runner):
         rows, back = self.in_batches(past, lengths, batch, self.budget, alone=alone)
         return torch.cat(rows)[back]
 
-    def write(self, prefix: Ids, queries: Sequence[Ids], ended: Callable[[Ids], bool], *, most: int) -> list[list[int]]:
+    def write(
+        self,
+        prefix: Ids,
+        queries: Sequence[Ids],
+        ended: Callable[[Ids], bool],
+        *,
+        most: int,
+        parts: Parts | None = None,
+    ) -> list[list[int]]:
         """What the model writes after `prefix` + each query if it always takes the likeliest token.
 
         At most `most` tokens, and none after one at which the text is `ended`; a token by which the model itself ends
         its texts is none of them.
         """
-        past, run = self.split(prefix, queries, most)
+        past, run = self.split(prefix, queries, most, parts)
         ends = _ends(self.model)
         cached = self._goes_on and (past is not None or (not prefix and self._holds_all(run, most)))
 
@@ -159,10 +183,11 @@ def _one_batch(
     ways: Ways,
     past: FrozenPrefix | None,
     queries: Sequence[Ids],
+    span: Span,
     labels: Sequence[Ids],
     layers: slice,
 ) -> LastToken:
-    states, logits = last_states(model, ways, past, queries)
+    states, logits = last_states(model, ways, past, queries, span)
     log_probs = logits.float().log_softmax(-1)
     top = log_probs.argmax(-1)
     answers = [

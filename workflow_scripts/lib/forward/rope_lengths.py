@@ -20,6 +20,12 @@ def turning_point(config: Any) -> int | None:
     return min(points, default=None)
 
 
+def turns_after(config: Any, prefix: int, whole: int) -> bool:
+    """Are the frequencies of a prefix of so many tokens others than those of the whole prompt."""
+    turn = turning_point(config)
+    return turn is not None and prefix <= turn < whole
+
+
 def longest(config: Any) -> int | None:
     """Tokens that a prompt may have for its frequencies to be settled; None for no such limit.
 

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
-from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point
-from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, encoded
+from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point, turns_after
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, PrefixError, encoded
 from workflow_scripts.lib.forward.token_batches import by_length, fitting
 from workflow_scripts.lib.forward.ways import Ids
 from workflow_scripts.lib.progress import log
@@ -75,20 +75,29 @@ class Runner:
             self.progress(len(batch))
         return rows, back
 
-    def split(self, prefix: Ids, queries: Sequence[Ids], more: int) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
+    def split(
+        self, prefix: Ids, queries: Sequence[Ids], more: int, parts: Parts | None = None
+    ) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
         """The frozen prefix and what runs on it; without a prefix, or where it cannot be shared, whole prompts.
 
-        `more`: tokens that run after the longest query. PromptError where memory does not hold the prefix.
+        `more`: tokens that run after the longest query. `parts`: keys and values that stand in the place of those that
+        the model makes of the prefix. PromptError where memory does not hold the prefix, PrefixError where `parts`
+        cannot stand there.
         """
         try:
-            return self._shared(prefix, queries, len(prefix) + max(map(len, queries)) + more)
+            past, run = self._shared(prefix, queries, len(prefix) + max(map(len, queries)) + more)
         except torch.OutOfMemoryError:
             raise PromptError(len(prefix)) from None
+        if parts is None:
+            return past, run
+        if past is None:
+            raise PrefixError(f"{type(self.model).__name__} cannot run these prompts on keys and values of a prefix")
+        return past.exchanged(parts), run
 
     def _shared(self, prefix: Ids, queries: Sequence[Ids], longest: int) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
         check_lengths(self.model.config, [longest])
         if prefix and self.ways.sharing:
-            if self.turn is not None and len(prefix) <= self.turn < longest:
+            if turns_after(self.model.config, len(prefix), longest):
                 self.tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
                 return None, [[*prefix, *ids] for ids in queries]
             past = encoded(self.model, prefix, longest)

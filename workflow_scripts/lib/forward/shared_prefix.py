@@ -9,7 +9,14 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
+from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.taps import head_at
+
+Parts = Sequence[tuple[Tensor, Tensor]]  # keys and values of every layer, [1, head, token, d_head] each
+
+
+class PrefixError(StudyError):
+    """Keys and values that cannot stand where a prompt's own would."""
 
 
 class FrozenLayer(DynamicLayer):
@@ -39,11 +46,21 @@ class FrozenLayer(DynamicLayer):
 class FrozenPrefix(Cache):
     """The frozen layers of one prefix."""
 
-    def __init__(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """`parts` are the keys and values of every layer."""
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.frozen = [FrozenLayer(keys, values) for keys, values in parts]
         super().__init__(layers=list(self.frozen))
+
+    def exchanged(self, parts: Parts) -> "FrozenPrefix":
+        """The same place in a prompt with other keys and values; PrefixError where they are of other shapes."""
+        own, others = ([tuple(one.shape) for layer in some for one in layer] for some in (self.parts, parts))
+        if own != others:
+            raise PrefixError(
+                f"keys and values are of {len(others) // 2} layers {others[:1]}, and the prompt's of {len(own) // 2} "
+                f"layers {own[:1]}; tune them again on this model and these demonstrations"
+            )
+        pieces = zip(self.parts, parts, strict=True)
+        return FrozenPrefix([(k.to(a), v.to(b)) for (a, b), (k, v) in pieces])
 
     def join(self, joined: bool) -> None:
         """Whether layers put the prefix's keys and values before those of the rows."""

@@ -12,14 +12,10 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from workflow_scripts.lib.forward.positions import Span
+from workflow_scripts.lib.models.blocks import decoder_blocks
+
 LAYERS = "0 = embeddings, 1..L = block outputs, L after the final norm"
-
-
-def decoder_blocks(model: PreTrainedModel) -> list[nn.Module]:
-    """The blocks of the residual stream, in order; empty where there is no one list of them."""
-    count = model.config.get_text_config(decoder=True).num_hidden_layers
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    return list(lists[0]) if lists else []
 
 
 @contextmanager
@@ -40,27 +36,21 @@ def head_at(
 
 
 @contextmanager
-def states_at(model: PreTrainedModel, columns: Int[Tensor, " row"]) -> Iterator[list[Tensor]]:
-    """Within the block one forward fills the list: per layer, the states [row, d_model] in these columns.
+def states_at(model: PreTrainedModel, span: Span, columns: Int[Tensor, " row"]) -> Iterator[list[Tensor]]:
+    """Within the block one forward fills the list: per layer, the states [row, d_model] of these tokens.
 
     What a block is given is what the one before it put out, whatever else blocks return. What the LM head is given is
-    the last layer, after the final norm; the head runs in these columns only.
+    the last layer, after the final norm; the head itself runs in `columns` only.
     """
     layers: list[Tensor] = []
-    rows = torch.arange(len(columns), device=columns.device)
 
-    def block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        hidden = args[0] if args else kwargs["hidden_states"]
-        layers.append(hidden[rows.to(hidden.device), columns.to(hidden.device)])
-
-    def head(_: nn.Module, args: tuple[Tensor]) -> None:
-        layers.append(args[0])
+    def tap(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        layers.append(span.of(args[0] if args else kwargs["hidden_states"]))
 
     with ExitStack() as stack:
-        for one in decoder_blocks(model):
-            stack.enter_context(_removed(one.register_forward_pre_hook(block, with_kwargs=True)))
-        stack.enter_context(head_at(model, rows, columns))
-        stack.enter_context(_removed(model.get_output_embeddings().register_forward_pre_hook(head)))
+        for one in (*decoder_blocks(model), model.get_output_embeddings()):
+            stack.enter_context(_removed(one.register_forward_pre_hook(tap, with_kwargs=True)))
+        stack.enter_context(head_at(model, torch.arange(len(columns)), columns))
         yield layers
 
 

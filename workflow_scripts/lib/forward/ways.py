@@ -6,11 +6,12 @@ from inspect import signature
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.forward.folded_attention import folded
+from workflow_scripts.lib.forward.positions import Span, last_of
 from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix
 from workflow_scripts.lib.forward.taps import head_at, states_at
 from workflow_scripts.lib.forward.token_batches import right_padded
@@ -37,18 +38,18 @@ class Ways:
 
 
 def last_states(
-    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids]
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], span: Span | None = None
 ) -> tuple[Float[Tensor, "row layer d_model"], Float[Tensor, "row vocabulary"]]:
-    """One forward; states and logits at each query's last token."""
-    columns = torch.tensor([len(ids) - 1 for ids in queries])
+    """One forward; logits at each query's last token, and states there, or over a span of tokens."""
+    lengths = [len(ids) for ids in queries]
+    columns, span = torch.tensor(lengths) - 1, span or last_of(lengths)
     if ways.hooks:
-        with states_at(model, columns) as layers:
+        with states_at(model, span, columns) as layers:
             logits = _forward(model, ways, past, queries).logits
     else:
         output = _forward(model, ways, past, queries, output_hidden_states=True)
-        rows = torch.arange(len(queries))
-        layers = [layer[rows, columns] for layer in output.hidden_states]
-        logits = output.logits[rows, columns]
+        layers = [span.of(layer) for layer in output.hidden_states]
+        logits = output.logits[torch.arange(len(queries)), columns]
     return torch.stack([layer.to(logits.device) for layer in layers], dim=1), logits
 
 
@@ -78,16 +79,21 @@ def answer_scores(
 
 
 def _forward(model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], **more: Any) -> Any:
-    inputs = _inputs(model, ways, past, queries)
+    inputs = inputs_on(model, ways, past, right_padded(queries))
     if past is None or not ways.folding:
         return model(**inputs, **more)
     with folded(model, past):
         return model(**inputs, **more)
 
 
-def _inputs(model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids]) -> dict[str, Any]:
-    """Position ids continue after the prefix; stated, because a model may count them from the batch it is given."""
-    ids = right_padded(queries).to(model.device)
+def inputs_on(
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, rows: Int[Tensor, "row token"]
+) -> dict[str, Any]:
+    """What the model is called with for rows on a prefix.
+
+    Position ids continue after it; stated, because a model may count them from the batch it is given.
+    """
+    ids = rows.to(model.device)
     inputs: dict[str, Any] = {"input_ids": ids}
     if "use_cache" in signature(model.forward).parameters:
         inputs["use_cache"] = past is not None

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -53,8 +53,11 @@ class Batch(ABC):
         return self.adapters[self.rows]
 
     @abstractmethod
-    def losses(self, model: PreTrainedModel) -> Float[Tensor, " position"]:
-        """Of every position, by one forward; the LM head runs on these only."""
+    def losses(self, model: PreTrainedModel, **inputs: Any) -> Float[Tensor, " position"]:
+        """Of every position, by one forward; the LM head runs on these only.
+
+        `inputs`: what the model is called with beside the rows, or in their place.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ class LabelBatch(Batch):
 
     targets: Int[Tensor, " position"]
 
-    def losses(self, model: PreTrainedModel) -> Float[Tensor, " position"]:
+    def losses(self, model: PreTrainedModel, **inputs: Any) -> Float[Tensor, " position"]:
         """As the base class says."""
         with head_at(model, self.rows, self.columns):
-            logits = model(input_ids=self.ids, use_cache=False).logits
+            logits = model(**{"input_ids": self.ids, "use_cache": False, **inputs}).logits
         return cross_entropy(logits.to(self.weights), self.targets, reduction="none")
 
 
@@ -81,10 +84,10 @@ class LessonBatch(Batch):
     states: Float[Tensor, "position layer d_model"]
     log_probs: Float[Tensor, "position vocabulary"]
 
-    def losses(self, model: PreTrainedModel) -> Float[Tensor, " position"]:
+    def losses(self, model: PreTrainedModel, **inputs: Any) -> Float[Tensor, " position"]:
         """As the base class says."""
         with head_at(model, self.rows, self.columns):
-            made = model(input_ids=self.ids, use_cache=False, output_hidden_states=True)
+            made = model(**{"input_ids": self.ids, "use_cache": False, "output_hidden_states": True, **inputs})
         place = (self.rows, self.columns)
         layers = [layer[tuple(one.to(layer.device) for one in place)].to(self.weights) for layer in made.hidden_states]
         states = torch.stack(layers[1:], dim=1)

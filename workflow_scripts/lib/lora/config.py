@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.lora.apply import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
+from workflow_scripts.lib.lora.files import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.targets import all_linear, feed_forward, is_linear, linear_modules
 

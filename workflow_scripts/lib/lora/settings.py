@@ -6,6 +6,25 @@ from pydantic import Field
 
 from workflow_scripts.lib.strict import Positive, Strict
 
+MOST_TOKENS = 2048  # of a batch: what gains nothing more on a CPU
+
+
+class PrefixTuning(Strict):
+    """What tuning keys and values has of its own; all else is as it is for adapters."""
+
+    learning_rate: float = Field(
+        0.02, gt=0, description="of AdamW: a step moves each number of keys and values by as much, and most are about 1"
+    )
+
+
+class FullTuning(Strict):
+    """What full fine-tuning has of its own; all else is as it is for adapters."""
+
+    learning_rate: float = Field(2e-4, gt=0, description="of AdamW; a tenth of what adapters take, or less")
+    most_parameters: Positive = Field(
+        200_000_000, description="of a model that may be tuned whole: 20 bytes of memory each, and 4 on disk a set"
+    )
+
 
 class TuneLora(Strict):
     """LoRA tuning of one adapter on one set of demonstrations.
@@ -23,6 +42,21 @@ class TuneLora(Strict):
     learning_rate: float = Field(gt=0, description="of AdamW: how strongly an adapter is tuned")
     steps: Positive = Field(description="of tuning; each sees all demonstrations of the set")
     max_grad_norm: float = Field(gt=0)
+    prefix: PrefixTuning = PrefixTuning()
+    full: FullTuning = FullTuning()
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
-    tokens_per_batch: Positive = Field(description="bounds memory for activations")
+    tokens_per_batch: Positive | Literal["auto"] = Field(
+        description="bounds memory for activations; auto: 2,048, or what the job's share of memory is seen to hold"
+    )
     adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")
+
+    @property
+    def most_tokens_per_batch(self) -> int:
+        """Tokens of a batch where memory does not bound them."""
+        return MOST_TOKENS if self.tokens_per_batch == "auto" else self.tokens_per_batch
+
+    def used_by(self, trains: str) -> "TuneLora":
+        """The same, without what tuning of another kind alone looks at: that tunes nothing anew."""
+        others = {"prefix": PrefixTuning(), "full": FullTuning()}
+        used = {"prefix": "prefix", "model": "full"}.get(trains)
+        return self.model_copy(update={key: plain for key, plain in others.items() if key != used})

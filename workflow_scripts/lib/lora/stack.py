@@ -10,12 +10,25 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.lora.apply import matrices
 from workflow_scripts.lib.lora.batches import Batch
+from workflow_scripts.lib.lora.files import matrices
 
 
 class StackError(StudyError):
     """A module that mixes the rows of a batch or is no matrix product, so that rows cannot have their own adapters."""
+
+
+@contextmanager
+def frozen(base: PreTrainedModel) -> Iterator[None]:
+    """Within the block no parameter of the base gets a gradient."""
+    trained = [parameter for parameter in base.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 class Stack:
@@ -35,9 +48,7 @@ class Stack:
     def attached(self) -> Iterator[None]:
         """Within the block every row of a batch runs through its adapter, and only adapters get gradients."""
         with ExitStack() as exits:
-            for parameter in [p for p in self.base.parameters() if p.requires_grad]:
-                exits.callback(parameter.requires_grad_, True)
-                parameter.requires_grad_(False)
+            exits.enter_context(frozen(self.base))
             for name, (a, b) in matrices(self.weights).items():
                 module = self.base.get_submodule(name)
                 exits.callback(module.register_forward_hook(self._hook(name, a, b)).remove)

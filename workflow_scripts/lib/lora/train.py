@@ -12,17 +12,24 @@ from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_poi
 from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.batches import Batch, Example, batch_of, supervised, tokens_of
 from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, fresh_weights
+from workflow_scripts.lib.lora.memory import tokens_at_once
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import Stack, StackError
 
 
 @dataclass(frozen=True)
 class Case:
-    """One adapter to tune; `name` says in errors whose it is."""
+    """One adapter to tune; `name` says in errors whose it is.
+
+    shown: ids that stand before every example, where it is their keys and values that are tuned, and not the model.
+    fixed: so many of them keep theirs.
+    """
 
     name: str
     examples: Sequence[Example]
     seed: int
+    shown: Sequence[int] = ()
+    fixed: int = 0
 
     @property
     def supervised_tokens(self) -> int:
@@ -67,22 +74,23 @@ def _side_by_side(
     kept_steps: Sequence[int],
 ) -> list[TunedAdapter]:
     stack = Stack(base, fresh_weights(base, tuning, [case.seed for case in cases]), tuning.alpha / tuning.r)
-    made = batched(base, cases, tuning.tokens_per_batch)
+    examples = [one for case in cases for one in case.examples]
+    made = batched(base, cases, tokens_at_once(stack, examples, tuning.tokens_per_batch))
     losses: list[list[float]] = []
     kept: dict[int, list[dict[str, Tensor]]] = {}
     # One AdamW over the stack is one for each adapter, because it works element by element.
     optimiser = torch.optim.AdamW(stack.weights.values(), lr=tuning.learning_rate, weight_decay=0.0)
     with stack.attached():
         for step in range(tuning.steps):
-            losses.append(_finite("loss", _summed(stack, made, backward=True), cases, step))
-            _finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)
+            losses.append(finite("loss", _summed(stack, made, backward=True), cases, step))
+            finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)
             optimiser.step()
             optimiser.zero_grad()
             if step + 1 in kept_steps:
                 kept[step + 1] = [stack.adapter(i) for i in range(len(cases))]
             progress(len(cases), f"loss {_mean(losses[0]):.3f} to {_mean(losses[-1]):.3f}")
         with torch.inference_mode():
-            losses.append(_finite("loss", _summed(stack, made), cases, tuning.steps))
+            losses.append(finite("loss", _summed(stack, made), cases, tuning.steps))
     return [
         TunedAdapter(
             stack.adapter(i),
@@ -108,12 +116,14 @@ def _summed(stack: Stack, made: Sequence[Batch], backward: bool = False) -> Tens
     return torch.stack([stack.losses(batch, backward) for batch in made]).sum(0)
 
 
-def _finite(what: str, values: Tensor, cases: Sequence[Case], step: int) -> list[float]:
-    """The values [adapter]; TuningError with the first case whose value is not finite."""
+def finite(
+    what: str, values: Tensor, cases: Sequence[Case], step: int, lower: str = "tune_lora.learning_rate"
+) -> list[float]:
+    """The values [case]; TuningError with the first case whose value is not finite, and the setting to `lower`."""
     found = values.tolist()
     for case, value in zip(cases, found, strict=True):
         if not math.isfinite(value):
-            raise TuningError(f"{case.name}: the {what} is {value} at step {step}; lower tune_lora.learning_rate")
+            raise TuningError(f"{case.name}: the {what} is {value} at step {step}; lower {lower}")
     return found
 
 

@@ -27,7 +27,7 @@ class Level(NamedTuple):
         draws: their numbers
         asked: what was asked, with the anchor's answers
         answers: of every other arm
-        layers: how many
+        layers: numbers of those whose states there are
         read: a layer's number -> what its states are measured against, and those of every other arm
         sets_serve_all: every set was asked all queries, so that updates have parts
     """
@@ -36,7 +36,7 @@ class Level(NamedTuple):
     draws: Sequence[int]
     asked: Asked
     answers: Mapping[str, Answers | Scored]
-    layers: int
+    layers: Sequence[int]
     read: Callable[[int], tuple[Layer, States]]
     sets_serve_all: bool
 
@@ -74,7 +74,7 @@ def compare(
     yield Compared(list(_of_answers(level, measures)), [])
     memory, directions = Memory(), None
     with workers(threads) as some:
-        for layer, states in some.ahead(level.read, range(level.layers)):
+        for layer, states in some.ahead(level.read, level.layers):
             _check_states(level, layer, states)
             arms = ArmStates(layer, level.anchor, states, some, memory)
             if directions is None:

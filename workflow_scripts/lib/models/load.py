@@ -7,11 +7,12 @@ folder or of the hub stay where they are, pinned by digests of their files or by
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.weights import random_model, trained_model
@@ -27,7 +28,8 @@ class ModelReference(BaseModel):
     """Where a model's weights are and how they are loaded.
 
     Exactly one of `path` (a local folder) and `hub_id` with `commit` is set, or neither: then they stand beside this
-    file. With `random_seed` the weights are drawn anew from it and only config and tokenizer are read.
+    file. With `random_seed` weights are drawn anew from it: all of them, and only config and tokenizer are read, or
+    those of the blocks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,12 @@ class ModelReference(BaseModel):
     device: str = "auto"
     allow_pickle: bool = False
     random_seed: int | None = None
+    drawn: Literal["all", "blocks"] = "all"
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether any weight is a checkpoint's."""
+        return self.random_seed is None or self.drawn == "blocks"
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,12 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     asked = device or reference.device
     _check_device(asked)
     dtype, placement = getattr(torch, reference.dtype), device_map(asked)
-    if reference.random_seed is None:
+    if reference.takes_weights:
         model = trained_model(folder, allow_pickle=reference.allow_pickle, dtype=dtype, device_map=placement)
+        if reference.random_seed is not None:
+            draw_blocks(model, random_model(load_config(folder), reference.random_seed))
     else:
-        model = random_model(load_config(folder), reference.random_seed).to(dtype).to(_one_device(placement))
+        model = random_model(load_config(folder), int(reference.random_seed or 0)).to(dtype).to(_one_device(placement))
     if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
             f"{folder}: the GPUs do not hold the whole model in {reference.dtype}, and running it from disk or main "
@@ -113,7 +123,7 @@ def locate(prepared: Path, reference: ModelReference) -> Path:
     if reference.hub_id:
         from workflow_scripts.lib.models.hub import snapshot
 
-        weights = reference.random_seed is None
+        weights = reference.takes_weights
         return snapshot(reference.hub_id, str(reference.commit), weights=weights, allow_pickle=reference.allow_pickle)
     return Path(reference.path) if reference.path else prepared
 

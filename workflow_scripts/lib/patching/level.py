@@ -14,6 +14,7 @@ from workflow_scripts.lib.artifacts.tables import ArtifactError
 from workflow_scripts.lib.data.examples import Examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, by_draw, read_sets
+from workflow_scripts.lib.forward.settings import told
 from workflow_scripts.lib.patching.measures import NONE, Ints
 
 
@@ -72,7 +73,8 @@ def _level(name: str, files: PatchedLevel, anchor: StateFile, arms: list[StateFi
     for arm in arms:
         if arm.layers != anchor.layers:
             raise ArtifactError(
-                f"{arm.path} has {arm.layers} layers and {anchor.path} has {anchor.layers}; delete both and dump again"
+                f"{arm.path} has layers {told(arm.layers)} and {anchor.path} has {told(anchor.layers)}; delete both "
+                "and dump them again"
             )
         for one in sets.values():
             _check(arm, one.id, "query", asked)

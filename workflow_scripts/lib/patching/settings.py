@@ -5,15 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from workflow_scripts.lib.errors import StudyError
+from workflow_scripts.lib.forward.settings import Layer, LayerError, told
 from workflow_scripts.lib.patching.patches import PATCHES
 from workflow_scripts.lib.strict import Positive, Strict
-
-Layer = Annotated[int, Field(ge=0)]
-
-
-class LayerError(StudyError):
-    """A layer that a model does not have."""
 
 
 class Patching(Strict):
@@ -23,7 +17,7 @@ class Patching(Strict):
         min_length=1, description="what is put in place of the anchor's state"
     )
     layers: Literal["all"] | Annotated[list[Layer], Field(min_length=1)] = Field(
-        description="where: all, or numbers; 0 is the embeddings, the last is after the final norm"
+        description="where: all that are kept, or numbers; 0 is the embeddings, the last is after the final norm"
     )
     tokens_per_batch: Positive | Literal["auto"] = Field(
         description="of runs together; halved where memory does not hold them. auto: what suits the device"
@@ -36,12 +30,12 @@ class Patching(Strict):
             raise ValueError("must name each once")
         return named
 
-    def of_layers(self, count: int) -> Sequence[int]:
-        """The layers of a model that has so many; LayerError where it lacks one."""
-        chosen = range(count) if self.layers == "all" else self.layers
-        if max(chosen) >= count:
+    def of_layers(self, kept: Sequence[int]) -> Sequence[int]:
+        """The layers that are patched, of those whose states are kept; LayerError where one is not."""
+        chosen = kept if self.layers == "all" else self.layers
+        if lacking := [layer for layer in chosen if layer not in kept]:
             raise LayerError(
-                f"patch_hidden_states.layers: the model has layers 0 to {count - 1}, and not {max(chosen)}"
+                f"patch_hidden_states.layers: no states of layer {lacking[0]}; there are those of layers {told(kept)}"
             )
         return chosen
 

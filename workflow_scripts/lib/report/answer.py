@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from workflow_scripts.lib.arms import CEILINGS
 from workflow_scripts.lib.measures import HEADLINE
+from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OTHER_LABEL
 from workflow_scripts.lib.measures.parts import WHOLE
 from workflow_scripts.lib.report.cases import ICL_IT, Case, cases
 from workflow_scripts.lib.report.findings import RESTS_ON, Finding, Outcome, findings, part_of_whole, side
@@ -21,10 +23,15 @@ class Paragraph(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The verdict in a few words, the sentences that it stands for, and a paragraph per model."""
+    """The verdict in a few words, and the sentences that it stands for.
+
+    `made_of`: what similarities consist of; `lacks`: controls that the study is without; then a paragraph per model.
+    """
 
     verdict: str
     summary: str
+    made_of: str
+    lacks: str
     paragraphs: list[Paragraph]
 
 
@@ -35,7 +42,7 @@ def answer(results: Results, controls: Mapping[str, str | None]) -> Answer:
         Paragraph(f"{model} ({kind})" if kind else model, points([f for f in found if f.case.model == model]))
         for model, kind in dict.fromkeys((f.case.model, f.case.kind) for f in found)
     ]
-    return Answer(verdict(found), summary(found), paragraphs)
+    return Answer(verdict(found), summary(found), made_of([f.case for f in found]), lacks(found), paragraphs)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -52,12 +59,24 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """What the last layer's similarity of updates is made of, and how many cases came out how."""
-    sentences = [_made_of([f.case for f in findings]), _outcomes(findings), _controls(findings)]
-    return " ".join(filter(None, sentences))
+    """How many cases came out how, and in how many the control is below: two sentences."""
+    return " ".join(filter(None, [_outcomes(findings), _controls(findings)]))
 
 
-def _made_of(studied: Sequence[Case]) -> str:
+def lacks(findings: Sequence[Finding]) -> str:
+    """Which controls a study does not have, without which less can be said; nothing where it has all."""
+    without = {
+        OTHER_DRAW.heading: all(f.other_draw.mean is None for f in findings),
+        OTHER_LABEL.heading: all(f.case.alike(HEADLINE, OTHER_LABEL.name).mean is None for f in findings),
+        "an untrained model": all(f.untrained is None for f in findings),
+        "a ceiling": all(f.case.of(HEADLINE, *arms).mean is None for f in findings for arms in CEILINGS),
+        "intervals, with one draw": all(f.own.low is None for f in findings),
+    }
+    missing = [what for what, lacking in without.items() if lacking]
+    return f"This study is without {listed(missing)}." if missing else ""
+
+
+def made_of(studied: Sequence[Case]) -> str:
     """Each part's share of the pooled update cosine, over the cases where there is one."""
     alike = [parts for case in studied if (parts := case.parts()) and side(parts[WHOLE].contribution) == "above"]
     told = [f"{percents(shares)} is {PART_SAYS[name]}" for name in PART_SAYS if (shares := _shares(alike, name))]

@@ -35,7 +35,7 @@ CLAIMS = (
         "ICL and IT states are alike (a cosine of about .9 on LLaMA-2) while both are far from the anchor (Fig. 3a)",
         "paper",
         looks.alike_and_far,
-        "At the reference setting",
+        "Layers",
     ),
     Claim("Labels", "wrong labels matter little (Fig. 3b)", "paper", looks.flipped_labels, "labels"),
     Claim(
@@ -53,9 +53,9 @@ CLAIMS = (
         BY_QUERY,
     ),
     Claim("Shots", "ICL and IT are more alike with more demonstrations (Fig. 5)", "paper", looks.more_shots, "shots"),
-    Claim("Layers", "their similarity changes over layers", "paper", looks.over_layers, "Over layers"),
+    Claim("Layers", "their similarity changes over layers", "paper", looks.over_layers, "Layers"),
     Claim("Size", "13B shows no clear trend against 7B (Fig. 8)", "paper", looks.beyond_one_size, "Answer"),
-    Claim("Accuracy", "what is each arm's accuracy?", "reviewers", looks.accuracies, "How often each arm is right"),
+    Claim("Accuracy", "what is each arm's accuracy?", "reviewers", looks.accuracies, "Behaviour"),
     Claim(
         "Anchor and shots",
         "how does the anchor's similarity to ICL change with the number of demonstrations?",
@@ -68,7 +68,7 @@ CLAIMS = (
         "are the states alike because both arms give the same answer?",
         "reviewers",
         looks.same_answer,
-        "At the reference setting",
+        "Behaviour",
     ),
     Claim("Instruction", "does the wording of the prompt matter?", "reviewers", looks.template, "template"),
     Claim(
@@ -83,7 +83,7 @@ CLAIMS = (
         "at which moment of tuning is IT most like ICL, and is it then ICL's twin?",
         "reviewers",
         looks.path,
-        "path",
+        "The path of tuning",
     ),
     Claim("Full fine-tuning", "is it the same without LoRA?", "reviewers", looks.not_there, "Answer"),
     Claim("Other tokens", "is it the same at other tokens than the last?", "reviewers", looks.not_there, "Answer"),
@@ -100,7 +100,7 @@ CLAIMS = (
         "a change of weights can act like these demonstrations in the prompt",
         "later work",
         looks.imitation,
-        "At the reference setting",
+        "Arms and ceilings",
     ),
 )
 

@@ -1,99 +1,164 @@
 """The page's contents, worked out from the results: nothing here knows how they come out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from workflow_scripts.lib.report import answer_tables, figures, patched, state_tables
+from workflow_scripts.lib.measures import HEADLINE, SIMILARITIES
+from workflow_scripts.lib.measures.contrasts import CONTRASTS, OWN, OWN_DEMONSTRATION_EFFECT
+from workflow_scripts.lib.patching.patches import PATCHES
+from workflow_scripts.lib.report import drawing
 from workflow_scripts.lib.report.answer import answer
-from workflow_scripts.lib.report.bars import parts_over_layers
-from workflow_scripts.lib.report.cases import Case, cases
+from workflow_scripts.lib.report.cases import cases
+from workflow_scripts.lib.report.charts.figures import Figure, figures
+from workflow_scripts.lib.report.choice import EVERY, State, chosen
+from workflow_scripts.lib.report.encode import MISSING, as_script, encoded
+from workflow_scripts.lib.report.export import write_tables
 from workflow_scripts.lib.report.glossary import glossary
-from workflow_scripts.lib.report.page import inline_svg
-from workflow_scripts.lib.report.panels import save
-from workflow_scripts.lib.report.table import Table
+from workflow_scripts.lib.report.says import says
+from workflow_scripts.lib.report.sections import sections_of, tables_of
+from workflow_scripts.lib.report.tidy import Tidy, tidy
+from workflow_scripts.lib.report.tuning import Adapters, loss_rows
 from workflow_scripts.lib.results.results import Results
 
-TABLES = (
-    state_tables.parts_table,
-    state_tables.similarities_table,
-    state_tables.anchor_table,
-    state_tables.changes_table,
-    state_tables.ground_table,
-    answer_tables.accuracies_table,
-    answer_tables.distances_table,
-    state_tables.split_table,
-)
+SIDE_BY_SIDE = 4  # data sets that figures show at first; of more, the first
+IN_TABLES = 12  # cases that the page's tables have; the files have all
+WIDTH = 1180  # pixels of the page
 
 
 class Drawing(NamedTuple):
-    """A figure as an element of the page, and what it shows."""
+    """A figure as the page shows it before there is a script."""
 
+    name: str
+    section: str
+    title: str
     svg: Markup
+    says: str
     caption: str
 
 
-class OfFactor(NamedTuple):
-    """What the page shows of a factor."""
+class Choice(NamedTuple):
+    """What a reader may choose: the options' values and words, the first of them at first."""
 
     name: str
-    drawing: Drawing
-    table: Table
+    says: str
+    options: list[tuple[str, str]]
 
 
 def contents(
-    results: Results, controls: Mapping[str, str | None], folder: Path, confidence: str, method: str
+    results: Results,
+    adapters: Adapters,
+    controls: Mapping[str, str | None],
+    figures_folder: Path,
+    tables_folder: Path,
+    confidence: str,
+    method: str,
 ) -> dict[str, Any]:
-    """What the page's template names of the results; draws the figures into a folder.
+    """What the page's template names of the results; writes figures and tables into their folders.
 
     `confidence` and `method` are the intervals', in words.
     """
     every = cases(results, controls)
+    rows, left_out = tidy(every, list(loss_rows(adapters)))
+    choices = choices_of(results, rows)
+    state = State(**{choice.name: choice.options[0][0] for choice in choices})
+    shown = figures(results)
+    specs = {figure.name: drawing.spec_of(figure.draw) for figure in shown}
+    tables = tables_of(every, results, adapters)
+    outcomes = tables[0].table
+    write_tables(tables, rows, tables_folder)
+    drawn = [_drawn(figure, specs[figure.name], rows, state, figures_folder) for figure in shown]
+    drawings = [one for one in drawn if one is not None]
+    tables = tables_of(every[:IN_TABLES], results, adapters)[1:] if len(every) > IN_TABLES else tables[1:]
+    filled = {"prompts"} | {one.section for one in drawings} | {one.section for one in tables}
+    bodies = [one for one in sections_of(results) if one.name in filled]
     return {
         "answer": answer(results, controls),
         "controls": [control for control in controls if control in results.models],
         "setting": ", ".join(f"{factor} {level}" for factor, level in results.reference.items()),
         "confidence": confidence,
-        "tables": [table for make in TABLES if (table := make(every)).rows],
-        "layers": _layers(results, folder, confidence),
-        "patched": _patched(results, every, folder, confidence),
-        "factors": [_factor(results, every, factor, folder, confidence) for factor in results.factors],
+        "outcomes": outcomes,
+        "choices": choices,
+        "drawings": drawings,
+        "tables": tables,
+        "bodies": bodies,
+        "sections": [(one.name, one.called or one.heading) for one in bodies]
+        + [("provenance", "Provenance"), ("glossary", "How to read it")],
+        "cut": _cut(len(every), left_out),
         "glossary": glossary(confidence, method),
+        "bundle": drawing.bundle(),
+        "data": as_script(_data(shown, specs, rows, choices)),
     }
 
 
-def _layers(results: Results, folder: Path, confidence: str) -> list[Drawing]:
-    parts = (
-        "What the pooled update cosine is made of at the reference setting: parts that add up to it at every layer. "
+def _drawn(figure: Figure, spec: drawing.Spec, rows: Mapping[str, Tidy], state: State, folder: Path) -> Drawing | None:
+    """A figure of what is chosen at first; None where no case has any of it."""
+    here = chosen(rows[figure.table], figure.where, state)
+    if not here and not chosen(rows[figure.table], figure.where, State("", measure=state.measure)):
+        return None
+    told = says(figure.name, here)
+    label = f"{figure.title}. {told}"
+    svg = drawing.svg_of(drawing.with_rows(spec, here, WIDTH, figure.labels))
+    if here:
+        drawing.write(spec, here, folder, figure.name, figure.labels)
+    return Drawing(
+        figure.name, figure.section, figure.title, drawing.inline(svg, figure.name, label), told, figure.caption
     )
-    parts += f"The mark is the whole with its {confidence} interval."
-    cosines = "The three cosines, and the two arms' update cosine with its controls, over layers at the reference "
-    cosines += f"setting. {confidence} bands hold all layers of a line at once."
+
+
+def choices_of(results: Results, rows: Mapping[str, Tidy]) -> list[Choice]:
+    """The choosers, in the order of the page."""
+    names = [(name, name) for name in results.datasets]
+    every = [(EVERY, "all, side by side")]
+    measured = {row[3] for row in rows["states"].rows}
+    measures = [one for one in (HEADLINE, *SIMILARITIES) if one.heading in measured]
+    layers = max(max(results.layers(*cell)) for cell in results.cells())
+    others = [one for one in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT) if one is not OWN]
     return [
-        _drawing(parts_over_layers(results), folder, "parts", parts),
-        _drawing(figures.over_layers(results), folder, "layers", cosines),
+        Choice("model", "Model", [(name, name) for name in results.models]),
+        Choice("dataset", "Data set", every + names if len(names) <= SIDE_BY_SIDE else names + every),
+        Choice("layer", "Layer", [("last", "last"), *((str(layer), str(layer)) for layer in range(layers + 1))]),
+        Choice("measure", "Measure", [(one.heading, one.heading) for one in dict.fromkeys(measures)] or [("", "none")]),
+        Choice("contrast", "Against", [(EVERY, "every control"), *((one.name, one.heading) for one in others)]),
     ]
 
 
-def _patched(results: Results, every: list[Case], folder: Path, confidence: str) -> list[tuple[Drawing, Table]]:
-    """The figure and the table of patched runs, where there are any."""
-    strips = patched.strips(results)
-    if not strips:
-        return []
-    caption = "Accuracy of the anchor's run with a state put in place of its own at one layer, over layers at the "
-    caption += f"reference setting; {confidence} bands hold all layers of a line at once."
-    return [(_drawing(figures.over_layers(results, strips), folder, "patched", caption), patched.patched_table(every))]
+def _data(
+    shown: Sequence[Figure], specs: Mapping[str, drawing.Spec], rows: Mapping[str, Tidy], choices: Sequence[Choice]
+) -> dict[str, Any]:
+    """What the page's script is given."""
+    return {
+        **encoded(rows),
+        "missing": MISSING,
+        "question": OWN.name,
+        "first": {choice.name: choice.options[0][0] for choice in choices},
+        "words": {one.name: one.heading for one in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT, *PATCHES)} | COLUMNS,
+        "figures": {
+            figure.name: {
+                "title": figure.title,
+                "table": figure.table,
+                "where": figure.where,
+                "labels": figure.labels,
+                "spec": specs[figure.name],
+            }
+            for figure in shown
+        },
+    }
 
 
-def _factor(results: Results, every: list[Case], factor: str, folder: Path, confidence: str) -> OfFactor:
-    caption = f"The same at the last layer and, beneath, accuracies within the label set, over the levels of {factor}. "
-    caption += f"Bars are {confidence} intervals over draws; the shaded level is the reference."
-    drawing = _drawing(figures.over_levels(results, factor), folder, f"factor-{factor}", caption)
-    return OfFactor(factor, drawing, answer_tables.effects_table(every, factor))
+COLUMNS = {"dataset": "data set", "of": "arms", "match": "matched by", "low": "from", "high": "to"} | {
+    "band_low": "band from",
+    "band_high": "band to",
+}
 
 
-def _drawing(figure: Figure, folder: Path, name: str, caption: str) -> Drawing:
-    return Drawing(inline_svg(save(figure, folder, name), name, caption), caption)
+def _cut(count: int, left_out: Sequence[str]) -> str:
+    """What of a large study is not on the page."""
+    told = []
+    if count > IN_TABLES:
+        told.append(f"Tables further down have the first {IN_TABLES} of {count} cases.")
+    if left_out:
+        told.append(f"Figures are without {', '.join(left_out)}.")
+    return " ".join([*told, "All of it is in tables/ beside this page."] if told else [])

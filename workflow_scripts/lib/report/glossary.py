@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from workflow_scripts.lib.arms import ARMS, CEILINGS, Arm, Weights
+from workflow_scripts.lib.arms import ARMS, CEILINGS, FULL, PREFIX, Arm, Weights
 from workflow_scripts.lib.measures import HEADLINE, MEASURES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES
@@ -47,18 +47,26 @@ def _words() -> Iterator[Entry]:
     yield Entry("Arm", "A way of giving a model a set: " + "; ".join(_arm(arm) for arm in ARMS) + ".")
     yield Entry(
         "State, layer",
-        "The residual stream at the last prompt token, the one that predicts the answer. Layer 0 is the embeddings, "
-        "each further layer the output of a block, and the last one is taken after the final norm.",
+        "The residual stream at the last prompt token, the one that predicts the answer, or at levels of the factor "
+        "position elsewhere in the query. Layer 0 is the embeddings, each further layer the output of a block, and the "
+        "last one is taken after the final norm.",
     )
     yield Entry("Update", "What an arm adds to the anchor's state of the same query: h less h_A.")
 
 
 def _arm(arm: Arm) -> str:
     shows = "demonstrations and the query" if arm.shows else "the query alone"
-    return f"{arm.heading} ({shows}, {_model(arm.weights)})"
+    if arm.of_another:
+        shows = "as many tokens of another task's demonstrations, and the query"
+    model = "the model with an adapter that was tuned elsewhere" if arm.imported else _model(arm.weights)
+    return f"{arm.heading} ({shows}, {model})"
 
 
 def _model(weights: Weights | None) -> str:
+    if weights and weights.trains == PREFIX.trains:
+        return "the base model with the demonstrations' keys and values tuned from what they are in ICL"
+    if weights and weights.trains == FULL.trains:
+        return "the model with all weights tuned"
     if weights and weights.teacher:
         return f"a model tuned to imitate itself with the set shown {weights.teacher.replace('_', ' ')}"
     return "the tuned model" if weights else "the base model"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
+from workflow_scripts.lib.measures import COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, apart, side
@@ -90,7 +90,7 @@ def over_layers(finding: Finding) -> Seen:
     """Whether the bands of two layers lie apart."""
     case = finding.case
     names = [arm.name for arm in QUESTION]
-    layers = case.results.layers(case.model, case.dataset)[1:]
+    layers = [layer for layer in case.results.layers(case.model, case.dataset) if layer]
     every = [case.results.at(case.model, case.dataset, COSINE.name, *names, layer=layer) for layer in layers]
     banded = [one for one in every if one.band_low is not None and one.band_high is not None]
     if not banded:
@@ -106,8 +106,10 @@ def beyond_one_size(finding: Finding) -> Seen:
 
 
 def accuracies(finding: Finding) -> Seen:
-    """Accuracy within the label set of every arm that has one."""
-    return _shown([Row(arm.heading, finding.case.of(ACCURACY, arm)) for arm in ARMS if arm.role != "repeat"])
+    """Accuracy within the label set of every arm that has one, or of generation the answers' log-probability."""
+    return _shown(
+        [Row(arm.heading, finding.case.of(finding.case.scored_by, arm)) for arm in ARMS if arm.role != "repeat"]
+    )
 
 
 def anchor_over_shots(finding: Finding) -> Seen:

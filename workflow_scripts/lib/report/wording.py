@@ -14,6 +14,13 @@ PART_SAYS = {
     INTERACTION: "what this set does to this query",
 }
 
+PART_SHORT = {
+    GENERAL: "any set, any query",
+    QUERY: "any set, this query",
+    SET: "this set, any query",
+    INTERACTION: "this set, this query",
+}
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number with a true minus sign, or a dash where there is none."""

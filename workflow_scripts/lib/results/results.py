@@ -46,19 +46,19 @@ class Results:
         self._parts = Rows(parts, [*SETTING, "layer", "one", "other", "part"])
         self._settings: set[tuple[str, str, str, str]] = set()
         self._of_answers: set[str] = set()
-        self._last: dict[tuple[str, str], int] = {}
+        self._layers: dict[tuple[str, str], set[int]] = {}
         self._arms: dict[tuple[str, str, str, str | None], dict[tuple[str, str | None], None]] = {}
         for key in self._similarity.places:
             self._note(key)
-        self.models = list(dict.fromkeys(model for model, _ in self._last))
-        self.datasets = list(dict.fromkeys(dataset for _, dataset in self._last))
+        self.models = list(dict.fromkeys(model for model, _ in self._layers))
+        self.datasets = list(dict.fromkeys(dataset for _, dataset in self._layers))
         varied = {factor for _, _, factor, _ in self._settings}
         self.factors = [factor for factor in levels if factor in varied]
 
     def _note(self, key: tuple[Any, ...]) -> None:
         model, dataset, factor, level, layer, one, other, match, measure, _ = key
         self._settings.add((model, dataset, factor, level))
-        self._last[model, dataset] = max(self._last.get((model, dataset), 0), layer or 0)
+        self._layers.setdefault((model, dataset), set()).update([] if layer is None else [layer])
         if layer is None:
             self._of_answers.add(measure)
         if factor == REFERENCE:
@@ -67,11 +67,14 @@ class Results:
     def cells(self) -> Iterator[tuple[str, str]]:
         """Each (model, data set) that was measured, models first."""
         for model in self.models:
-            yield from ((model, dataset) for dataset in self.datasets if (model, dataset) in self._last)
+            yield from ((model, dataset) for dataset in self.datasets if (model, dataset) in self._layers)
 
-    def layers(self, model: str, dataset: str) -> range:
-        """Layers of the model: 0, the embeddings, to the last."""
-        return range(self._last[model, dataset] + 1)
+    def layers(self, model: str, dataset: str) -> list[int]:
+        """Layers that were compared, from the first, mostly 0, the embeddings, to the model's last."""
+        return sorted(self._layers[model, dataset]) or [0]
+
+    def _last(self, model: str, dataset: str) -> int | None:
+        return self.layers(model, dataset)[-1] if (model, dataset) in self._layers else None
 
     def levels(self, model: str, dataset: str, factor: str) -> list[str]:
         """Levels of a factor in the study's order, the reference's at its place; none where it was not varied."""
@@ -79,6 +82,10 @@ class Results:
         if not any(key[:3] == (*cell, factor) for key in self._settings):
             return []
         return [level for level in self._all_levels[factor] if self._setting(*cell, factor, level) in self._settings]
+
+    def every_level(self, factor: str) -> list[str]:
+        """All levels of a factor in the study's order, the reference's too."""
+        return list(self._all_levels.get(factor, []))
 
     def _setting(self, model: str, dataset: str, factor: str | None, level: str | None) -> tuple[str, str, str, str]:
         """Where a setting's estimates stand: the reference's own, where nothing else is said.
@@ -117,7 +124,7 @@ class Results:
         if measure in self._of_answers:
             layer = None
         elif layer is None:
-            layer = self._last.get((model, dataset))
+            layer = self._last(model, dataset)
         setting = self._setting(model, dataset, factor, level)
         matched = None if other is None else match
         return self._similarity.estimate((*setting, layer, one, other, matched, measure, answers))
@@ -134,7 +141,7 @@ class Results:
         layer: int | None = None,
     ) -> dict[str, Part]:
         """Name -> part of two arms' update similarity, the whole last; none where it was not measured."""
-        where = layer if layer is not None else self._last.get((model, dataset))
+        where = layer if layer is not None else self._last(model, dataset)
         setting = self._setting(model, dataset, factor, level)
         found = {name: (*setting, where, one, other, name) for name in PARTS}
         return {

@@ -5,8 +5,25 @@ from itertools import combinations
 from typing import Any
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, LOG_PROB_PER_TOKEN, MEASURES, MOVED, NOISE, SIMILARITIES
-from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
+from workflow_scripts.lib.measures import (
+    COSINE,
+    HEADLINE,
+    HOW_WELL,
+    MEASURES,
+    MOVED,
+    NOISE,
+    SIMILARITIES,
+)
+from workflow_scripts.lib.measures.contrasts import (
+    CONTRASTS,
+    DIFFERENCES,
+    OTHER_DRAW,
+    OTHER_LABEL,
+    OWN,
+    OWN_DEMONSTRATION_EFFECT,
+    Contrast,
+    Difference,
+)
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
 from workflow_scripts.lib.results.results import Results
 
@@ -15,7 +32,7 @@ SIGNIFICANT = 3  # of noise and p, which are small
 ARMS = tuple(arm.name for arm in (ANCHOR, *QUESTION))
 TOGETHER = tuple(combinations(ARMS, 2))
 ASKED = TOGETHER[-1]  # the question's two arms
-HOW_WELL = (ACCURACY, LOG_PROB_PER_TOKEN)
+SCORED = dict(zip((measure.name for measure in HOW_WELL), ("right", "log-probability"), strict=True))
 
 Cell = tuple[str, str]
 
@@ -26,6 +43,28 @@ def metrics_of(results: Results) -> dict[str, Any]:
     for model, dataset in results.cells():
         metrics.setdefault(model, {})[dataset] = _cell_metrics(results, (model, dataset))
     return metrics
+
+
+def headline_of(results: Results) -> dict[Cell, dict[str, float | None]]:
+    """(model, data set) -> the few numbers that `dvc metrics show` prints: a row, last layer, reference setting."""
+    return {cell: _headline(results, cell) for cell in results.cells()}
+
+
+def _headline(results: Results, cell: Cell) -> dict[str, float | None]:
+    matches: dict[str, Contrast | Difference] = {
+        "own": OWN,
+        "other draw": OTHER_DRAW,
+        "other query": OTHER_LABEL,
+        "own less other": OWN_DEMONSTRATION_EFFECT,
+    }
+    told = {name: results.at(*cell, HEADLINE.name, *ASKED, match=one.name) for name, one in matches.items()}
+    effect = told["own less other"]
+    found = {name: one.mean for name, one in told.items()} | {"from": effect.low, "to": effect.high, "p": effect.p}
+    answers = {
+        f"{arm} {SCORED[measure.name]}": results.at(*cell, measure.name, arm) for measure in HOW_WELL for arm in ARMS
+    }
+    found |= {name: one.mean for name, one in answers.items() if one.mean is not None}
+    return {name: None if value is None else round(value, 3) for name, value in found.items()}
 
 
 def _cell_metrics(results: Results, cell: Cell) -> dict[str, Any]:

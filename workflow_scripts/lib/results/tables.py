@@ -32,6 +32,7 @@ WITHOUT_SET = [arm.name for arm in ARMS if not arm.given]
 # Where draws meet other draws, two of them have one value between them, and no spread.
 ACROSS = [contrast.name for contrast in CONTRASTS if contrast.combine]
 ACROSS += [one.name for one in DIFFERENCES if one.of.combine or one.less.combine]
+OF_OTHER_DRAWS = [one.name for one in DIFFERENCES if one.less.combine]
 FEWEST = 3
 
 
@@ -44,7 +45,7 @@ def similarity_table(draws: Draws, settings: AggregateSimilarity, seed: int) -> 
     found = draws.keys.assign(
         **interval._asdict(), band_low=low, band_high=high, p=p, queries=draws.queries, excluded=draws.excluded
     )
-    found.loc[_too_few(found), [*ENDS, "p"]] = np.nan
+    found.loc[_too_few(found) | _by_construction(found), [*ENDS, "p"]] = np.nan
     _keep_within_bounds(found)
     found["p_holm"] = _over_levels(found, KEYS)
     return _table(found, [*ENDS, "p", "p_holm"], SIMILARITY)
@@ -55,7 +56,8 @@ def effects_table(draws: Draws, reference: Mapping[str, str], settings: Aggregat
     of = effects(draws, reference)
     interval = intervals(of.by_draw, **settings.model_dump(), seed=seed)
     found = of.keys.assign(**interval._asdict(), p=sign_flip(of.by_draw, seed=seed))
-    found.loc[_without_set(found) | _too_few(found), ["low", "high", "p"]] = np.nan
+    nothing_to_tell = _without_set(found) | _too_few(found) | _by_construction(found)
+    found.loc[nothing_to_tell, ["low", "high", "p"]] = np.nan
     found["p_holm"] = _over_levels(found, EFFECT_KEYS)
     return _table(found, ["low", "high"], EFFECTS)
 
@@ -78,6 +80,12 @@ def _keep_within_bounds(found: pd.DataFrame) -> None:
 def _too_few(found: pd.DataFrame) -> np.ndarray:
     """Which rows have too few draws for an interval of what is across draws."""
     return (found["match"].isin(ACROSS) & (found["draws"] < FEWEST)).to_numpy()
+
+
+def _by_construction(keys: pd.DataFrame) -> np.ndarray:
+    """Which differences are zero but for rounding: of an arm that no set changes, another draw's state is its own."""
+    without = keys["one"].isin(WITHOUT_SET) | keys["other"].isin(WITHOUT_SET)
+    return (keys["match"].isin(OF_OTHER_DRAWS) & without).to_numpy()
 
 
 def _bands(draws: Draws, settings: AggregateSimilarity, seed: int) -> tuple[np.ndarray, np.ndarray]:

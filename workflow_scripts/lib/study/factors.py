@@ -11,11 +11,12 @@ from pydantic import Field
 
 from workflow_scripts.lib.arms import Change
 from workflow_scripts.lib.data.choice import Choice
+from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 
 
 class Reference(Choice):
-    """The setting around which factors vary, but for what the block `tune_lora` says."""
+    """The setting around which factors vary, but for what the blocks `tune_lora` and `dump_hidden_states` say."""
 
     template: str = Field("own", description="of all prompts: the data set's own, or with parts put otherwise")
 
@@ -25,7 +26,7 @@ class Reference(Choice):
         return Choice(**self.model_dump(include=set(Choice.model_fields)))
 
 
-Block = TypeVar("Block", Reference, TuneLora)
+Block = TypeVar("Block", Reference, TuneLora, DumpHiddenStates)
 
 AT_REFERENCE = "reference"  # the cell, and in it the level, that holds the reference setting
 
@@ -35,6 +36,7 @@ class Varied(NamedTuple):
 
     reference: Reference
     tune_lora: TuneLora
+    dump_hidden_states: DumpHiddenStates
 
 
 class Factor(NamedTuple):
@@ -45,7 +47,7 @@ class Factor(NamedTuple):
     """
 
     name: str
-    block: type[Reference] | type[TuneLora]
+    block: type[Reference] | type[TuneLora] | type[DumpHiddenStates]
     key: str
     changes: frozenset[Change]
     along: Callable[[Any, Any], dict[str, Any]] = lambda block, level: {}
@@ -55,7 +57,7 @@ class Factor(NamedTuple):
         """What its levels are."""
         return str(self.block.model_fields[self.key].description)
 
-    def varies(self, block: Reference | TuneLora) -> bool:
+    def varies(self, block: Reference | TuneLora | DumpHiddenStates) -> bool:
         """Whether it is this block that a level changes."""
         return isinstance(block, self.block)
 
@@ -68,8 +70,8 @@ class Factor(NamedTuple):
         return block.model_copy(update={self.key: level, **self.along(block, level)})
 
 
-TEMPLATE, SETS, TUNING, MOMENT = (
-    frozenset[Change]({one}) for one in ("template", "demonstrations", "tuning", "moment")
+TEMPLATE, SETS, TUNING, MOMENT, POSITION = (
+    frozenset[Change]({one}) for one in ("template", "demonstrations", "tuning", "moment", "position")
 )
 FACTORS = (
     *(Factor(key, Reference, key, SETS) for key in Choice.model_fields),
@@ -80,6 +82,7 @@ FACTORS = (
     Factor("rank", TuneLora, "r", TUNING, along=lambda block, r: {"alpha": block.alpha * r / block.r}),
     # Adapters of one training run, as they were on the way.
     Factor("path", TuneLora, "steps", MOMENT),
+    Factor("position", DumpHiddenStates, "position", POSITION),
 )
 
 

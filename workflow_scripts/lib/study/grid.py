@@ -4,11 +4,12 @@ A setting is the reference, or the reference with one factor at another level. T
 a factor's cell has its other levels only, and what a setting does not change is the reference's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from workflow_scripts.lib.arms import REPEATS, SETS_DEPEND_ON, TUNED, Arm, Change, Weights, named, weights_named
+from workflow_scripts.lib.arms import REPEATS, SETS_DEPEND_ON, Arm, Change, Weights, named, weights_named
 from workflow_scripts.lib.data.choice import Choice
+from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.study.factors import AT_REFERENCE, FACTORS, Block, Varied, factor_named, level_name
 from workflow_scripts.lib.study.settings import Levels
@@ -38,10 +39,18 @@ class Grid:
         varied: the blocks of params.yaml that say where the reference stands
         arms: names of the study's arms
         models: name -> where it comes from, and in which precision
+        imported: models that have an adapter from elsewhere
     """
 
-    def __init__(self, factors: Levels, varied: Varied, arms: Sequence[str], models: Mapping[str, Any]) -> None:
-        self.chosen, self.models, self.varied = arms, models, varied
+    def __init__(
+        self,
+        factors: Levels,
+        varied: Varied,
+        arms: Sequence[str],
+        models: Mapping[str, Any],
+        imported: Container[str] = (),
+    ) -> None:
+        self.chosen, self.models, self.varied, self.imported = arms, models, varied, imported
         at = {factor.name: factor.level_of(varied) for factor in FACTORS}
         levels = factors.levels()
         self.levels = {factor: _with_reference(some, at[factor]) for factor, some in levels.items()}
@@ -76,6 +85,10 @@ class Grid:
         """How the adapters of a setting are tuned."""
         return self._put(self.varied.tune_lora, setting)
 
+    def dumping(self, setting: str) -> DumpHiddenStates:
+        """Where and how the states of a setting are read."""
+        return self._put(self.varied.dump_hidden_states, setting)
+
     def _put(self, block: Block, setting: str) -> Block:
         factor = factor_named(self.settings[setting].factor)
         return factor.put(block, self.values[setting]) if factor and factor.varies(block) else block
@@ -92,11 +105,17 @@ class Grid:
     def arms(self, model: str) -> list[Arm]:
         """The arms of a model: those of the study, and the repeats of the anchor that tell its noise."""
         lower = getattr(self.models[model], "dtype", "float32") != "float32"
-        return named([*self.chosen, *(arm.name for arm in REPEATS if lower or arm.run != "float32")])
+        every = named([*self.chosen, *(arm.name for arm in REPEATS if lower or arm.run != "float32")])
+        return [arm for arm in every if not arm.imported or model in self.imported]
 
     def arms_at(self, model: str, setting: str) -> list[Arm]:
         """The arms that have states at a setting, wherever these stand."""
-        return [arm for arm in self.arms(model) if arm.everywhere or setting == REFERENCE.name]
+        moment = self.on_the_way(setting) is not None
+        return [
+            arm
+            for arm in self.arms(model)
+            if arm.everywhere or setting == REFERENCE.name or (arm.on_the_way and moment)
+        ]
 
     def stands_at(self, depends_on: frozenset[Change], setting: str) -> str:
         """Among whose files stands what depends on this: the reference's, where the factor changes nothing of it."""
@@ -110,7 +129,10 @@ class Grid:
 
     def kept_steps(self, setting: str, weights: str) -> list[int]:
         """The steps at which adapters are kept on the way."""
-        if setting != REFERENCE.name or weights != TUNED.name:
+        followed = [
+            arm.weights.name for arm in named(self.chosen) if arm.weights and (arm.everywhere or arm.on_the_way)
+        ]
+        if setting != REFERENCE.name or weights not in followed:
             return []
         return [step for name in self.settings if (step := self.on_the_way(name)) is not None]
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from workflow_scripts.lib.arms import named
 from workflow_scripts.lib.data.datasets import Prepared
 from workflow_scripts.lib.data.examples import Examples, Wording
 from workflow_scripts.lib.data.sampling import sample_sets
@@ -31,11 +32,15 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """A data set's examples, what became of its rows, and what is shown, by setting."""
+    """A data set's examples, what became of its rows, and what is shown, by setting.
+
+    `other`: the task that an arm shows in the place of the reference's sets, where one does.
+    """
 
     examples: Examples
     summary: Summary
     shown: dict[str, Shown]
+    other: OtherTask | None = None
 
     @property
     def reference(self) -> Shown:
@@ -51,18 +56,20 @@ def material(study: Study, name: str, prepared: Mapping[str, Prepared | None]) -
     own, readable = prepared[name], {one: made for one, made in prepared.items() if made}
     assert own is not None
     other = another(name, [*readable])
-    grid = Grid(study.factors, study.varied, study.arms, study.models)
+    grid = Grid(study.factors, study.varied, study.arms, study.models, study.imported)
     tasks = {"own": None, "another": OtherTask(other, readable[other].examples)}
     templates = {one: _reworded(study, own.examples.template, one) for one in map(grid.template, grid.settings)}
     how: dict[str, Any] = {"draws": study.draws, "settings": study.sample_demonstrations, "seed": study.seed}
+    in_its_place = tasks["another"] if any(arm.of_another for arm in named(study.arms)) else None
     shown = {}
     for setting in grid.settings:
         choice = grid.choice(setting)
         task = tasks[choice.task]
-        told = {task.name: task.examples.wording} if task else {}
+        told = task or (in_its_place if setting == REFERENCE.name else None)
         sets = sample_sets(own.examples, choice, **how, other=task)
-        shown[setting] = Shown(sets, templates[grid.template(setting)], told)
-    return Material(own.examples, own.summary, shown)
+        wording = {told.name: told.examples.wording} if told else {}
+        shown[setting] = Shown(sets, templates[grid.template(setting)], wording)
+    return Material(own.examples, own.summary, shown, in_its_place)
 
 
 def _reworded(study: Study, own: Template, name: str) -> Template:

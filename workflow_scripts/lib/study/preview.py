@@ -2,23 +2,58 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from workflow_scripts.lib.arms import Arm
 from workflow_scripts.lib.data.examples import Example
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet
-from workflow_scripts.lib.data.shown import SHOWN
-from workflow_scripts.lib.study.prompt_checks import Asked
+from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside, beside
+from workflow_scripts.lib.progress import log
+from workflow_scripts.lib.study.material import Material
+from workflow_scripts.lib.study.prompt_checks import Asked, answers, asked
 
 HEAD, TAIL = 700, 500  # characters of a long prompt that are shown
 FEW = 10  # words that are named, of many
 
 
-def preview(prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm]) -> Iterator[str]:
+class Look(NamedTuple):
+    """What one looks at: prompts of a model and a data set in one template, and the arms that have such."""
+
+    prompts: Prompts
+    read: Material
+    arms: Sequence[Arm]
+
+
+def show(data: Mapping[str, Material], looks: Mapping[str, Look], new_tokens: int, *, brief: bool) -> None:
+    """Say what is odd about data sets, and prompts of every model and data set; if not brief, what all look like.
+
+    `new_tokens`: the most that a greedy answer of a generation task has.
+    """
+    for name, read in data.items():
+        _say(f"datasets.{name}", [] if brief else read.summary.lines(), read.summary.notes())
+    for key, (prompts, read, arms) in looks.items():
+        given = read.reference.sets
+        at_hand = beside(read.other, read.examples.queries, prompts.length)
+        told = preview(prompts, read.examples.queries[0], given[0].set, arms, at_hand)
+        notes = [*warnings(prompts, asked(read.examples, given))]
+        if prompts.generation:
+            notes += about_answers(prompts, answers(read.examples, given), new_tokens)
+        _say(key, [] if brief else told, notes)
+
+
+def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:
+    if lines := [*shown, *(f"note: {line}" for line in notes)]:
+        log("\n  ".join([f"{key}:", *lines]))
+
+
+def preview(
+    prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm], at_hand: Beside = NOTHING
+) -> Iterator[str]:
     """Lines: the tokens of labels or of the answer, the query's prompt in each arm after that set, what is tuned on."""
     yield from _labels(prompts.labels or {query.label: prompts.learnt(query.label)}, prompts)
     for shows, some in _by_prompt(arms).items():
-        ids = prompts.prefix(SHOWN[shows](given) if shows else ()) + prompts.query(query.fields)
+        ids = prompts.prefix(SHOWN[shows](given, at_hand) if shows else ()) + prompts.query(query.fields)
         last = prompts.tokenizer.convert_ids_to_tokens(ids[-1])
         yield f"prompt of {', '.join(arm.name for arm in some)}: {len(ids)} tokens, states at the last one, {last!r}"
         yield from _text(prompts, ids)

@@ -13,12 +13,12 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE, QUESTION
+from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE, QUESTION, named
 from workflow_scripts.lib.data.choice import SampleDemonstrations
 from workflow_scripts.lib.data.sources import Dataset, PrepareDataset
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.forward.settings import DumpHiddenStates
+from workflow_scripts.lib.forward.settings import LAST, DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.measures.settings import CompareHiddenStates
 from workflow_scripts.lib.models.sources import Model, PrepareModel
@@ -79,6 +79,9 @@ class Study(Strict):
     arms: list[Literal[tuple(arm.name for arm in CHOOSABLE)]] = Field(  # type: ignore[valid-type]
         description="ways of giving a model a set: by prompt, by weights, by both; ceilings at the reference alone"
     )
+    imported: dict[Name, Path] = Field(
+        description="model -> folder of a peft LoRA adapter, whoever tuned it: what its arm `imported` runs through"
+    )
     prepare_dataset: PrepareDataset
     prepare_model: PrepareModel
     sample_demonstrations: SampleDemonstrations
@@ -96,7 +99,7 @@ class Study(Strict):
     @property
     def varied(self) -> Varied:
         """The blocks that say where the reference of each factor stands."""
-        return Varied(self.reference, self.tune_lora)
+        return Varied(self.reference, self.tune_lora, self.dump_hidden_states)
 
     @model_validator(mode="after")
     def _on_the_way(self) -> "Study":
@@ -122,11 +125,26 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _given_what_they_need(self) -> "Study":
+        chosen = named(self.arms)
+        unknown = [name for name in self.imported if name not in self.models]
+        if unknown:
+            raise ValueError(f"imported: {unknown[0]} is none of `models`, which has {', '.join(self.models)}")
+        lacking = [arm.name for arm in chosen if arm.imported and not self.imported]
+        if lacking:
+            raise ValueError(f"arms: {lacking[0]} needs an adapter's folder; name it under `imported`, by its model")
+        alone = [arm.name for arm in chosen if arm.of_another and len(self.datasets) < 2]
+        if alone:
+            raise ValueError(f"arms: {alone[0]} shows demonstrations of another task, and needs a second data set")
+        return self
+
+    @model_validator(mode="after")
     def _patched(self) -> "Study":
         at = {factor.name: factor.level_of(self.varied) for factor in FACTORS}
         varied = [name for name, levels in self.factors.levels().items() if any(level != at[name] for level in levels)]
         # One run of the anchor serves the levels of a cell, and one set all its queries.
-        other_run = [factor.name for factor in FACTORS if "template" in factor.changes or factor.key == "relevance"]
+        otherwise = {"template", "position"}
+        other_run = [factor.name for factor in FACTORS if factor.changes & otherwise or factor.key == "relevance"]
         same_run = [name for name in varied if name not in other_run]
         given = [arm.name for arm in CHOOSABLE if arm.given and arm.everywhere and arm.name in self.arms]
         allowed = {"arms": given, "factors": [AT_REFERENCE, *same_run]}
@@ -134,6 +152,12 @@ class Study(Strict):
             unknown = [name for name in getattr(self.patch_hidden_states, key) if name not in names]
             if unknown:
                 raise ValueError(f"patch_hidden_states.{key}: {unknown[0]} is none of {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _at_the_last_token(self) -> "Study":
+        if self.dump_hidden_states.position != LAST:
+            raise ValueError("dump_hidden_states.position: must be last; others are levels of factors.position")
         return self
 
     @model_validator(mode="after")

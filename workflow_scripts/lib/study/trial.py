@@ -10,14 +10,16 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.data.prompts import Completion
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
-from workflow_scripts.lib.lora.apply import matrices
 from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, adapted
+from workflow_scripts.lib.lora.files import matrices
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.targets import all_linear, linear_modules
 from workflow_scripts.lib.lora.train import Case, tune
 from workflow_scripts.lib.models.tiny import VOCABULARY, tiny_configs
 from workflow_scripts.lib.models.weights import empty_model, random_model
 from workflow_scripts.lib.progress import log
+from workflow_scripts.lib.tuning.prefix import shared, tune_prefixes
+from workflow_scripts.lib.tuning.prefix_file import packed
 
 MOST_PARAMETERS = 3e8  # of a copy: a second or two, and 1.2 GB
 LOUD = 0.08  # the usual 0.02 leaves so little to attention that what it should not see would hardly show
@@ -104,6 +106,18 @@ def try_out(model: PreTrainedModel, tuning: TuneLora) -> None:
             f"{type(model).__name__} mixes the rows of a batch, so adapters cannot be tuned side by side; "
             "name other modules in tune_lora.target_modules"
         )
+
+
+def try_prefix(model: PreTrainedModel, tuning: TuneLora, prefix: int, longest: int) -> None:
+    """Tune keys and values on a small copy.
+
+    TuningError where it has none that prompts of up to `longest` tokens, `prefix` of them before the query, can share;
+    AdapterError where they cannot be saved.
+    """
+    shown = [3 + i % 100 for i in range(prefix)]
+    case = Case("one", [Completion([10, 11, 12], [20])], 0, shown, fixed=1)
+    packed(shared(model, found_ways(model), shown, longest - prefix))
+    list(tune_prefixes(model, [case], tuning.model_copy(update={"steps": 1})))
 
 
 def _check_moved(adapter: TunedAdapter) -> None:

@@ -1,0 +1,64 @@
+"""How artifacts share their bytes with DVC's cache: by reflinks, by hard links that are read-only, or not at all.
+
+DVC itself takes reflinks, or copies where the file system has none. A hard link takes no second place on any file
+system and is safe where nobody writes to a read-only file: who edits the artifact is refused, and who replaces it, as
+all of ours do, leaves the cache alone. Nobody refuses root, so that root has copies.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+READ_ONLY = 0o444
+HARD = "hardlink"
+CHOSEN = f"{HARD},copy"
+
+
+def settle(cache: Path, said: list[str]) -> None:
+    """Have DVC link to its cache where that is safe and saves space, unless `cache.type` is said already."""
+    if not said and _safe(cache):
+        sys.stderr.write(f"artifacts are read-only links into DVC's cache from here (cache.type {CHOSEN})\n")
+        subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "cache.type", CHOSEN], check=True)
+
+
+def _safe(cache: Path) -> bool:
+    """Whether a file of the cache can be linked to from here, cannot be cloned, and can be kept from being edited."""
+    cache.mkdir(parents=True, exist_ok=True)
+    kept, here = temporary(cache / "links"), temporary(Path(".snakemake/links"))
+    kept.write_text("probe", encoding="utf-8")
+    try:
+        put(kept, here, hard=True)
+        return here.samefile(kept) and not _writable(here)
+    finally:
+        for file in (kept, here):
+            file.unlink(missing_ok=True)
+
+
+def _writable(file: Path) -> bool:
+    with suppress(PermissionError), file.open("r+b"):
+        return True
+    return False
+
+
+def put(source: Path, target: Path, *, hard: bool) -> None:
+    """Make `target` of an object in the cache: a reflink, a hard link if such may be, or a copy."""
+    from dvc_objects.fs import system  # not for those who link nothing
+
+    for link in (system.reflink, *([_hard] if hard else [])):
+        with suppress(OSError):
+            link(source, target)
+            return
+    shutil.copyfile(source, target)
+
+
+def _hard(source: Path, target: Path) -> None:
+    os.link(source, target)
+    source.chmod(READ_ONLY)
+
+
+def temporary(target: Path) -> Path:
+    """Where a file is made before it becomes `target`."""
+    return target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")

@@ -1,0 +1,56 @@
+"""How cores and memory are shared out."""
+
+import pytest
+
+from workflow_scripts.lib import machine
+
+GB = 2**30
+SMOLLM2, LLAMA2_7B = 134_515_008, 6_738_415_616
+
+
+@pytest.mark.parametrize(
+    ("parameters", "cores", "memory", "threads"),
+    [
+        (200_000, 2, 4, 1),  # the embedded model: a job a core
+        (SMOLLM2, 2, 8, 1),  # 1.75 GiB each, of 6.4
+        (SMOLLM2, 2, 3, 2),  # 2.4 GiB hold one
+        (SMOLLM2, 32, 64, 2),  # 51.2 GiB hold 29 jobs, not 32
+        (SMOLLM2, 32, 16, 5),  # 12.8 GiB hold 7: 6 of 5 threads
+        (LLAMA2_7B, 32, 128, 16),  # 38.7 GiB each: 2 jobs
+        (LLAMA2_7B, 8, 16, 8),  # not even one: it tries, alone
+    ],
+)
+def test_threads(parameters, cores, memory, threads):
+    assert machine.threads(parameters, cores, memory * GB) == threads
+
+
+def test_jobs_at_once_never_need_more_than_memory_has():
+    for cores in range(1, 65):
+        for memory in (8, 12, 16, 24, 32, 64):
+            at_once = cores // machine.threads(SMOLLM2, cores, memory * GB)
+            assert at_once * machine.needed(SMOLLM2) <= memory * GB, (cores, memory)
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    (tmp_path / "max").write_text("1073741824\n")
+    monkeypatch.setattr(machine, "MEMORY_LIMITS", [str(tmp_path / "max")])
+    assert machine.memory() == GB
+    (tmp_path / "max").write_text("max\n")
+    assert machine.memory() > GB
+
+
+def test_a_job_has_the_share_of_its_threads(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: 10 * GB)
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: type("M", (), {"available": 7 * GB}))
+    assert machine.share(1) == 2 * GB
+    assert machine.share(2) == 4 * GB
+    assert machine.share(4) == 7 * GB  # others take the rest already
+
+
+def test_hidden_gpus_are_none(monkeypatch):
+    monkeypatch.setattr(machine, "GPUS", ["null"])  # /dev/null is there
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine.has_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not machine.has_gpu()

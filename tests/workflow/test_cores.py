@@ -1,0 +1,59 @@
+"""What a job of a model takes of the machine, as the rules say it to Snakemake."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from snakemake.api import ResourceSettings, SnakemakeApi
+
+from tests.workflow.conftest import ROOT
+from workflow_scripts.lib import machine
+from workflow_scripts.lib.models.about import About
+
+STAGES = ("tune_lora", "dump_hidden_states", "patch_hidden_states")
+INCLUDED = "\n".join(f'include: "{ROOT}/rules/{name}.smk"' for name in ("common", *STAGES))
+SMOLLM2, GB = 134_515_008, 2**30
+
+
+@pytest.fixture
+def taken(tmp_path, monkeypatch):
+    """Threads and GPUs of every stage's jobs of a model, on 2 cores with so much memory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["models"] = {"m": {"source": "local", "path": "no/folder"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "Snakefile").write_text(INCLUDED)
+
+    def take(memory, *, gpu=False, parameters=SMOLLM2):
+        monkeypatch.setattr(machine, "memory", lambda: memory)
+        monkeypatch.setattr(machine, "has_gpu", lambda: gpu)
+        if parameters:
+            (tmp_path / "artifacts/prepare_model/m").mkdir(parents=True, exist_ok=True)
+            About(text="a model", parameters=parameters).write(tmp_path / "artifacts/prepare_model/m")
+        with SnakemakeApi() as api:
+            read = api.workflow(ResourceSettings(cores=2), snakefile=tmp_path / "Snakefile", workdir=tmp_path)
+            rules = [read._workflow.get_rule(stage) for stage in STAGES]
+            return {tuple(_evaluated(rule, name) for name in ("_cores", "gpu")) for rule in rules}
+
+    return take
+
+
+def _evaluated(rule, name):
+    return rule.resources[name].evaluate(SimpleNamespace(model="m")).value
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(
+    ("given", "threads", "gpus"),
+    [
+        ({"memory": 8 * GB}, 1, 0),  # a job for each core
+        ({"memory": 3 * GB}, 2, 0),  # memory holds one, which has both
+        ({"memory": 3 * GB, "gpu": True}, 1, 1),
+        ({"memory": 3 * GB, "parameters": None}, 1, 0),  # not prepared yet: Snakemake asks again
+    ],
+    ids=["enough", "short", "gpu", "unknown"],
+)
+def test_a_job_takes(taken, given, threads, gpus):
+    assert taken(**given) == {(threads, gpus)}

@@ -1,0 +1,50 @@
+"""Cores and memory of this machine, and what one of several jobs may take of them."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
+USED = 0.8  # of memory: the rest is for the system, for files that are read, and for what an estimate leaves out
+GPUS = ("nvidia[0-9]*", "kfd", "dxg")  # under /dev: NVIDIA's, AMD's, and either in Windows' Linux
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of main memory, or of the container's share of it."""
+    limits = [path.read_text(encoding="utf-8").strip() for path in map(Path, MEMORY_LIMITS) if path.exists()]
+    return min([psutil.virtual_memory().total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def has_gpu() -> bool:
+    """Whether a driver offers a GPU that this process may see; told without torch, which takes seconds to ask."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", os.environ.get("HIP_VISIBLE_DEVICES"))
+    return hidden not in ("", "-1") and any(any(Path("/dev").glob(name)) for name in GPUS)
+
+
+def threads(parameters: int, cores: int, memory: int) -> int:
+    """Threads of a job that runs a model of so many parameters on the CPU.
+
+    One, where memory holds a job for every core: jobs side by side never wait for one another, and a sum of one thread
+    is the same on every machine. Else all cores are shared out among the jobs that memory holds.
+    """
+    jobs = max(1, min(cores, int(USED * memory) // needed(parameters)))
+    return -(-cores // jobs)
+
+
+def needed(parameters: int) -> int:
+    """Bytes that a job needs at least: weights in float32, half as much for states and adapters, and the libraries."""
+    return int(4 * parameters * 1.5) + LIBRARIES
+
+
+LIBRARIES = 2**30  # of torch and transformers 0.5 GB, of small batches as much
+
+
+def share(threads: int) -> int:
+    """Bytes that a job of so many threads may take, so that as many as there are cores for never swap."""
+    return min(int(USED * memory()) * threads // max(cores(), threads), psutil.virtual_memory().available)

@@ -1,0 +1,40 @@
+"""Changes of a model's weights, put into it and taken out again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from workflow_scripts.lib.lora.files import AdapterError
+
+DELTAS = "deltas.safetensors"
+
+
+@contextmanager
+def with_deltas(base: PreTrainedModel, folder: Path) -> Iterator[None]:
+    """Within the block the weights of `base` are changed by what the folder holds; after it they are what they were.
+
+    The sum is rounded to the model's precision. AdapterError where the changes are not those of this model's weights.
+    """
+    path = folder / DELTAS
+    try:
+        deltas = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise AdapterError(f"{path}: cannot be read: {error}") from None
+    parameters = dict(base.named_parameters())
+    odd = {name for name, one in parameters.items() if name not in deltas or deltas[name].shape != one.shape}
+    if odd or len(deltas) > len(parameters):
+        what = min(odd or deltas.keys() - parameters.keys())
+        raise AdapterError(f"{path}: holds no changes of this model's weights: {what}; tune it again")
+    before = {name: one.detach().clone() for name, one in parameters.items()}
+    try:
+        for name, one in parameters.items():
+            delta = deltas[name].to(one.device)
+            one.data.copy_(one.data.to(delta.dtype) + delta)
+        yield
+    finally:
+        for name, one in parameters.items():
+            one.data.copy_(before[name])

@@ -23,7 +23,7 @@ import torch
 from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
 from workflow_scripts.lib.artifacts.provenance import ids_digest
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, open_states, state_writer
+from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, OfLabels, open_states, state_writer
 from workflow_scripts.lib.forward.reader import Reader
 
 Arrays = dict[str, np.ndarray]  # layer name -> [row, d_model]
@@ -63,9 +63,8 @@ def read_states(options: argparse.Namespace) -> Content:
         digests = [ids_digest(prefix + ids) for ids in queries]
         asked = Asked(names, labels, [LABELS[one][0] for one in labels], digests, last, list(map(str, last)))
         read = reader.read(prefix, queries)
-        answered = Answered(
-            read.states.numpy(), read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy()
-        )
+        answers = OfLabels(read.label_log_probs.numpy(), read.open_label.numpy())
+        answered = Answered(read.states.numpy(), read.top_token.numpy(), answers)
         arms.append((Given("icl", f"{draw:016x}", f"{draw:016x}"), asked, answered))
     return Content(arms)
 

@@ -1,6 +1,6 @@
 # Needs: a model, the queries and, as far as the arm is given them, a setting's sets and adapters, another task's examples,
 # an adapter from elsewhere.
-# Makes: the arm's states of every layer at the last prompt token, and the label scores.
+# Makes: the arm's states of every layer at the last prompt token, and what it answers.
 rule dump_hidden_states:
     input:
         examples="artifacts/prepare_dataset/{dataset}.parquet",
@@ -25,7 +25,9 @@ rule dump_hidden_states:
         other=lambda wildcards, input: only(input.other),
         imported=lambda wildcards: str(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else "null",
         rewording=rewording,
-        settings=lambda wildcards: as_json(GRID.dumping(wildcards.setting)),
+        settings=lambda wildcards: as_json(
+            GRID.dumping(wildcards.setting).used_by(generation=STUDY.datasets[wildcards.dataset].generation)
+        ),
     shell:
         sealed(
             "python -m workflow_scripts.dump_hidden_states"

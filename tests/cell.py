@@ -66,7 +66,7 @@ class Made(NamedTuple):
         return self.folder / "patch_hidden_states" / self.model / self.dataset / "reference" / "similarity.parquet"
 
 
-def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=DRAWS, relevance=None):
+def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=DRAWS, relevance=None, new_tokens=0):
     """Everything up to the states: `levels` is name -> choice."""
     levels = levels or {"reference": Choice(shots=4)}
     prepare_dataset(source=data, queries=QUERIES, seed=0, settings=PrepareDataset(pool=20), examples=at.examples)
@@ -86,7 +86,7 @@ def make(at, source, levels=None, arms=ARMS, data=WORLD, repeats=REPEATS, draws=
             made_of = (at.sets(level), at.examples, at.weights)
             tune_lora(*made_of, **told, seed=0, settings=TUNING, adapters=at.adapters(level, weights))
         for arm in made:
-            dump(at, level, arm)
+            dump(at, level, arm, new_tokens=new_tokens)
     return at
 
 
@@ -123,14 +123,15 @@ def sample(examples, target, choice, draws=DRAWS, relevance=None):
     sample_demonstrations(examples, other=None, choice=choice, **how, demonstrations=target)
 
 
-def dump(at, level, arm, keep=KEPT):
+def dump(at, level, arm, keep=KEPT, new_tokens=0):
     """One arm's states at a level; `keep` says of which layers, and how exactly."""
     given = {
         "demonstrations": at.sets(level) if arm.given else None,
         "adapters": at.adapters(level, arm.weights) if arm.weights else None,
         "rewording": None,
     }
-    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": keep}
+    settings = keep.model_copy(update={"new_tokens": new_tokens})
+    told = {"arm": arm.name, "shows": arm.shows, "run": arm.run, "settings": settings}
     from_elsewhere = {
         "other": other_task(at) if arm.of_another else None,
         "imported": imported(at) if arm.imported else None,

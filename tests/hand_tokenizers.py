@@ -59,6 +59,8 @@ def llama(template="<s> $A"):
     merges = _merged(["▁" + word for word in WORDS] + WORDS, vocabulary)
     tokenizer = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    spaces, first = decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)
+    tokenizer.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse(), first])
     return _fast(tokenizer, template, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 

@@ -10,7 +10,7 @@ from workflow_scripts.lib.arms import CHOOSABLE, arm_named, named
 from workflow_scripts.lib.artifacts.adapters import write_tuning
 from workflow_scripts.lib.artifacts.levels import LevelFiles
 from workflow_scripts.lib.artifacts.provenance import origin
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, state_writer
+from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, OfLabels, state_writer
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, Place, ServingSet, write_sets
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
 from workflow_scripts.lib.measures.settings import CHOOSABLE as MEASURES
@@ -56,7 +56,7 @@ class Block:
         writer.write(
             Given(self.arm, self.set, self.tokens),
             asked,
-            Answered(self.states, self.label_log_probs, written, 10 + likeliest),
+            Answered(self.states, 10 + likeliest, OfLabels(self.label_log_probs, written)),
         )
 
 

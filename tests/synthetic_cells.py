@@ -1,4 +1,4 @@
-"""Made-up compared cells in the columns of compare_hidden_states: a row of every arm, contrast and measure there is."""
+"""Made-up compared cells in the columns of compare_hidden_states: all that a task with labels has."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from workflow_scripts.lib.artifacts.provenance import origin
 from workflow_scripts.lib.artifacts.tables import write_table
 from workflow_scripts.lib.measures import ACCORDS, ACCURACY, BEHAVIOURS, CHANGES, MOVED, NOISE, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, RANDOM
+from workflow_scripts.lib.measures.on_answers import Answers
 from workflow_scripts.lib.results.estimates import REFERENCE
 from workflow_scripts.lib.results.results import Results, read_results
 from workflow_scripts.lib.results.settings import AggregateSimilarity
@@ -37,6 +38,11 @@ PATCHED = f"patched/{CELLS}"
 
 Row = dict[str, Any]
 Cell = tuple[str, str, str]  # model, data set, factor
+
+
+def of_labels(measures):
+    """Those of answers of a label set."""
+    return [measure for measure in measures if measure.kind is Answers]
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,12 @@ def _answers(made: Made, arms: Sequence[str], draw: int, strength: float, spread
         gained = right[ANCHOR.name]
         if arm != ANCHOR.name:
             gained += strength * (right[arm] - right[ANCHOR.name]) + spread
-        for measure in BEHAVIOURS:
+        for measure in of_labels(BEHAVIOURS):
             if arm != ANCHOR.name or not measure.of_updates:
                 value = gained - 0.05 * (measure != ACCURACY)
                 yield _row(None, arm, None, measure.name, value, made.queries)
     for one, other in combinations(arms, 2):
-        for measure in ACCORDS:
+        for measure in of_labels(ACCORDS):
             if one != ANCHOR.name or not measure.of_updates:
                 yield _row(None, one, other, measure.name, 0.7 + spread, made.queries)
     for arm in named(arms):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tests.synthetic_cells import of_labels
 from workflow_scripts.lib.arms import ANCHOR, CHOOSABLE, ICL, IT
 from workflow_scripts.lib.artifacts.provenance import origin
 from workflow_scripts.lib.artifacts.tables import write_table
@@ -150,11 +151,11 @@ class Made:
     def _answers(self, accuracies, still):
         right = dict(zip((ANCHOR.name, ICL.name, IT.name), accuracies, strict=True))
         for arm in self._arms():
-            for measure in BEHAVIOURS:
+            for measure in of_labels(BEHAVIOURS):
                 if not (arm == ANCHOR.name and measure.of_updates):
                     value = right.get(arm, 0.8) - (0 if measure is ACCURACY else 0.05)
                     self.add(None, arm, None, None, measure.name, value, sets=arm != ANCHOR.name)
-        for measure, (one, other) in product(ACCORDS, combinations(self._arms(), 2)):
+        for measure, (one, other) in product(of_labels(ACCORDS), combinations(self._arms(), 2)):
             if not (one == ANCHOR.name and measure.of_updates):
                 self.add(None, one, other, OWN.name, measure.name, 0.7)
         self.add(None, IT.name, None, None, MOVED.name, 1 - still / self.draws, queries=0)

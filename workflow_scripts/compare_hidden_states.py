@@ -25,6 +25,7 @@ from workflow_scripts.lib.measures import named as rows_named
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
 from workflow_scripts.lib.measures.layer import Layer, label_span
 from workflow_scripts.lib.measures.on_answers import Answers, Asked
+from workflow_scripts.lib.measures.on_texts import Scored, Written
 from workflow_scripts.lib.measures.rows import Of, Row, rows_of_draws, rows_of_queries
 from workflow_scripts.lib.measures.settings import CHOOSABLE, CompareHiddenStates
 from workflow_scripts.lib.progress import Progress
@@ -70,31 +71,42 @@ def _arrays(level: Level) -> kernel.Level:
     """A level as arrays, draws along the first axis."""
     anchor = level.states[ANCHOR.name]
     labels = anchor.columns(None, ["label"])["label"].to_numpy()
-    span = label_span(anchor.label_unembedding())
+    unembedding = anchor.label_unembedding()
+    span = None if unembedding is None else label_span(unembedding)
     repeats = [level.states[arm.name] for arm in REPEATS if arm.name in level.states]
     at = np.array([anchor.rows(None)[query] for query in level.queries])
-
-    def answers(arm: Arm) -> Answers:
-        file = level.states[arm.name]
-        written = in_every_draw(arm, lambda one: file.columns(one, ["open_label"])["open_label"].to_numpy())
-        return Answers(in_every_draw(arm, file.label_log_probs), written)
-
-    def in_every_draw(arm: Arm, read: Callable[[str | None], np.ndarray]) -> np.ndarray:
-        """Of an arm that no set changes, but for the anchor, the same in every draw."""
-        found = level.gathered(arm.name, read)
-        return np.broadcast_to(found, (len(level.sets), *found.shape[1:])) if arm.compared else found
 
     def read(number: int) -> tuple[Layer, dict[str, np.ndarray]]:
         again = [file.states(None, number) for file in repeats]
         layer = Layer(anchor.states(None, number), labels, again, span, number).of(at)
         return layer, {
-            arm.name: in_every_draw(arm, partial(level.states[arm.name].states, layer=number))
+            arm.name: _in_every_draw(level, arm, partial(level.states[arm.name].states, layer=number))
             for arm in _compared(level)
         }
 
-    asked = Asked(labels[at], answers(ANCHOR))
-    given = {arm.name: answers(arm) for arm in _compared(level)}
+    texts = () if anchor.of_labels else anchor.columns(None, ["answer"])["answer"].to_numpy(zero_copy_only=False)[at]
+    asked = Asked(labels[at], _answers(level, ANCHOR), texts)
+    given = {arm.name: _answers(level, arm) for arm in _compared(level)}
     return kernel.Level(ANCHOR.name, [*level.sets], asked, given, anchor.layers, read, level.sets_serve_all)
+
+
+def _in_every_draw(level: Level, arm: Arm, read: Callable[[str | None], np.ndarray]) -> np.ndarray:
+    """Of an arm that no set changes, but for the anchor, the same in every draw."""
+    found = level.gathered(arm.name, read)
+    return np.broadcast_to(found, (len(level.sets), *found.shape[1:])) if arm.compared else found
+
+
+def _answers(level: Level, arm: Arm) -> Answers | Scored:
+    """An arm's answers: those of a label set, or of a generation task with what was written, if anything was."""
+    file = level.states[arm.name]
+
+    def column(name: str) -> np.ndarray:
+        return _in_every_draw(level, arm, lambda one: file.columns(one, [name])[name].to_numpy(zero_copy_only=False))
+
+    if file.of_labels:
+        return Answers(_in_every_draw(level, arm, file.label_log_probs), column("open_label"))
+    scores, written = (column("answer_log_prob"), column("answer_tokens")[0]), column("written")
+    return Scored(*scores) if written[0, 0] is None else Written(*scores, written)
 
 
 def _of_sets(level: Level) -> Iterator[Row]:

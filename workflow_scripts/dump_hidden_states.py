@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from workflow_scripts.lib.artifacts.provenance import ids_digest, origin
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, StateWriter, state_writer
+from workflow_scripts.lib.artifacts.states import (
+    Answered,
+    Asked,
+    Given,
+    OfLabels,
+    OfTexts,
+    StateWriter,
+    state_writer,
+)
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples
 from workflow_scripts.lib.data.prompts import Prompts
@@ -42,7 +50,9 @@ def dump_hidden_states(
     settings: DumpHiddenStates,
     states: Path,
 ) -> None:
-    """Write `states`: a row per (set, query that it serves) with the state of every layer and the label scores.
+    """Write `states`: a row per (set, query that it serves) with the state of every layer and what is answered.
+
+    Of classification these are scores of the labels, of generation that of the answer and, if so set, a greedy answer.
 
     Args:
         examples: Prepared data set; its queries are asked.
@@ -72,10 +82,11 @@ def dump_hidden_states(
         device=loaded.model.device.type,
         **{"arm": arm, "shows": shows, "run": run, "label_words": data.words, "template": data.template},
     )
-    unembedding = loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    unembedding = None if data.generation else loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    passes = 1 + data.generation + (data.generation and _most(settings, run) > 0)
     with (
         state_writer(states, made, unembedding) as writer,
-        Progress("prompts", sum(len(queries) for _, queries in asked)) as progress,
+        Progress("prompts", passes * sum(len(queries) for _, queries in asked)) as progress,
     ):
         reader = Reader(
             loaded.model,
@@ -84,7 +95,7 @@ def dump_hidden_states(
             position=settings.position,
             progress=progress.advance,
         )
-        dump = Dump(reader, prompts, data.queries, writer, settings, arm, run)
+        dump = Dump(reader, prompts, data, writer, settings, arm, run)
         for each, queries in asked:
             tuned = adapters / each.id if adapters and each else imported
             dump.append(each, SHOWN[shows](each, at_hand) if each and shows else (), tuned, queries)
@@ -104,7 +115,7 @@ class Dump:
         self,
         reader: Reader,
         prompts: Prompts,
-        every: Sequence[Example],
+        data: Examples,
         writer: StateWriter,
         settings: DumpHiddenStates,
         arm: str,
@@ -112,8 +123,9 @@ class Dump:
     ) -> None:
         self.reader, self.prompts, self.writer, self.settings = reader, prompts, writer, settings
         self.arm, self.run = arm, run
-        self.ids = {one.id: prompts.query(one.fields) for one in every}
-        self.words = list(prompts.labels)
+        self.most = _most(settings, run)
+        self.ids = {one.id: prompts.query(one.fields) for one in data.queries}
+        self.targets = {one.id: target for one, target in zip(data.queries, data.targets, strict=True)}
 
     def append(
         self, given: DemonstrationSet | None, shown: Shown, tuned: Path | None, queries: Sequence[Example]
@@ -122,22 +134,31 @@ class Dump:
         prefix, query_ids = self.prompts.prefix(shown), [self.ids[one.id] for one in queries]
         with put_in(self.reader.model, tuned) as parts:
             read = self._read(given, prefix, queries, parts)
+            answers = self._texts(prefix, queries, parts) if self.prompts.generation else _labels(read)
         of_set = (given.id, self.prompts.digest(given.demonstrations)) if given else ()
         at = -1 - back(self.reader.position)
         asked = Asked(
             [one.id for one in queries],
-            [self.words.index(one.label) for one in queries],
-            [self.prompts.labels[one.label][0] for one in queries],
+            [self.targets[one.id] for one in queries],
+            [self.prompts.learnt(one.label)[0] for one in queries],
             [ids_digest(prefix + ids) for ids in query_ids],
             [ids[at] for ids in query_ids],
             [str(self.prompts.tokenizer.decode([ids[at]])) for ids in query_ids],
         )
         # A repeat of the anchor is exact on disk, so that the noise it shows has the rounding of the others in it.
         layers, states = kept(read.states.numpy(), self.settings, exact=self.run != "batched")
-        answered = Answered(
-            states, read.label_log_probs.numpy(), read.open_label.numpy(), read.top_token.numpy(), layers
-        )
+        answered = Answered(states, read.top_token.numpy(), answers, layers)
         self.writer.write(Given(self.arm, *of_set), asked, answered)
+
+    def _texts(self, prefix: list[int], queries: Sequence[Example], parts: Parts | None) -> OfTexts:
+        """The score of each query's answer, and what is written in its place."""
+        query_ids, answers = [self.ids[one.id] for one in queries], [self.prompts.learnt(one.label) for one in queries]
+        scores = self.reader.score(prefix, query_ids, answers, alone=self.run == "alone", parts=parts)
+        written: list[str | None] = [None] * len(queries)
+        if self.most:
+            texts = self.reader.write(prefix, query_ids, self.prompts.ends, most=self.most, parts=parts)
+            written = [self.prompts.answer(text) for text in texts]
+        return OfTexts([one.label for one in queries], [len(ids) for ids in answers], scores.numpy(), written)
 
     def _read(
         self, given: DemonstrationSet | None, prefix: list[int], queries: Sequence[Example], parts: Parts | None
@@ -149,6 +170,15 @@ class Dump:
         except StateError as error:
             where = f"{self.arm}{f', set {given.id}' if given else ''}, query {queries[error.prompt].id}"
             raise StateError(error.prompt, error.layer, where) from None
+
+
+def _most(settings: DumpHiddenStates, run: Run) -> int:
+    """Tokens of a greedy answer; none of the repeats of the anchor, which tell the noise of states."""
+    return settings.new_tokens if run == "batched" else 0
+
+
+def _labels(read: LastToken) -> OfLabels:
+    return OfLabels(read.label_log_probs.numpy(), read.open_label.numpy())
 
 
 if __name__ == "__main__":

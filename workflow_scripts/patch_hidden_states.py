@@ -53,7 +53,7 @@ def patch_hidden_states(
         levels: name -> the sets of a level, the anchor's states, and states of the arms that are put in
         rewording: What is put otherwise in the data set's template; null for nothing.
         settings: how; of the block of params.yaml that is called as this stage
-        similarity: where to write the measures; no rows where the model's layers cannot be reached
+        similarity: where to write the measures; no rows where the model's layers cannot be reached, or without labels
     """
     data, loaded = read_examples(examples).reworded(rewording), load_model(model)
     prompts = Prompts(loaded.tokenizer, data.template, data.words)
@@ -61,6 +61,9 @@ def patch_hidden_states(
     made = origin(**settings.model_dump(), numbered=LAYERS, device=loaded.model.device.type)
     if not reader.ways.hooks:
         log(f"{type(loaded.model).__name__}: its layers cannot be given other states, so nothing is patched")
+        levels = {}
+    if data.generation:
+        log("patches are measured by labels, and this task has none, so nothing is patched")
         levels = {}
     run, patches = run_of(data, prompts), [patch for patch in PATCHES if patch.name in settings.patches]
     rows: list[dict[str, Any]] = []

@@ -19,7 +19,7 @@ def prepare_dataset(
     settings: PrepareDataset,
     examples: Path,
 ) -> None:
-    """Write `examples`: a row per example with id, split (pool, query), text fields, label index and label word.
+    """Write `examples`: a row per example with id, split (pool, query), text fields, label index, label word or answer.
 
     Args:
         source: Where it comes from, as params.yaml says.

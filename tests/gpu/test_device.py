@@ -73,3 +73,17 @@ def test_throughput_and_share_of_the_floor_are_printed(device, capsys):
     assert "share of the floor" in printed
     with capsys.disabled() if device != "cpu" else nullcontext():
         sys.stdout.write(f"\n{printed}")
+
+
+def answered(device):
+    """Scores of answers, and what is written."""
+    reader = Reader(llama(256, 4, 300, device), [], tokens_per_batch="auto")
+    answers = random_rows(len(QUERIES), 1, 9, 300, 3)
+    return reader.score(PREFIX, QUERIES, answers), reader.write(PREFIX, QUERIES, lambda text: text[-1] < 30, most=12)
+
+
+def test_answers_are_scored_and_written_the_same(device):
+    (scores, texts), (expected, written) = answered(device), answered("cpu")
+    assert torch.allclose(scores, expected, atol=1e-3)
+    assert len({len(text) for text in written}) > 1
+    assert texts == written

@@ -10,7 +10,7 @@ from tests import reference
 from tests.cell import ARMS, DRAWS, QUERIES, WORLD, Made, imported, make, other_task
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED, arm_named, named
 from workflow_scripts.lib.artifacts.provenance import ids_digest
-from workflow_scripts.lib.artifacts.states import COLUMNS, open_states
+from workflow_scripts.lib.artifacts.states import COLUMNS, OF_LABELS, open_states
 from workflow_scripts.lib.data.datasets import template_of
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
@@ -75,7 +75,7 @@ def test_rows_say_what_was_asked_and_what_is_right(float32):
     (first, *_) = read_sets(float32.sets(LEVEL))
     prefix = prompts.prefix(first.set.demonstrations)
     with open_states(float32.states(LEVEL, ICL)) as file:
-        rows = file.columns(first.set.id, [*COLUMNS]).to_pylist()
+        rows = file.columns(first.set.id, [*COLUMNS, *OF_LABELS]).to_pylist()
     assert len({one.label for one in data.queries}) > 1
     for query, row in zip(data.queries, rows, strict=True):
         ids = prompts.query(query.fields)

@@ -5,7 +5,9 @@ import transformers
 from tests import reference
 from tests.stage.test_lora import TUNING, saved
 from workflow_scripts.lib.forward import reader as hidden_states
-from workflow_scripts.lib.forward.reader import PromptError, Reader, StateError, check_states
+from workflow_scripts.lib.forward import runner
+from workflow_scripts.lib.forward.reader import Reader, StateError, check_states
+from workflow_scripts.lib.forward.runner import PromptError
 from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.models.weights import random_model
@@ -161,7 +163,7 @@ def test_whole_prompts_where_a_prefix_cannot_be_shared(kind, capsys):
 def test_a_window_that_no_prompt_exceeds_shares_the_prefix(monkeypatch):
     model = random_model(WHOLE["a window"][0], seed=0).eval()
     prefix, *queries = random_ids(9, 3, 9)
-    monkeypatch.setattr(hidden_states, "log", pytest.fail)
+    monkeypatch.setattr(runner, "log", pytest.fail)
     read = Reader(model, LABELS, tokens_per_batch=100).read(prefix, queries)
     assert_equal_to_each_prompt_alone(model, prefix, queries, read)
 
@@ -209,7 +211,7 @@ def test_demonstrations_that_memory_does_not_hold_are_said_to_be_too_long(tiny_m
 
     prefix, *queries = random_ids(23, *LENGTHS)
     reader = Reader(tiny_model, LABELS, tokens_per_batch=200)
-    monkeypatch.setattr(hidden_states, "encoded", full)
+    monkeypatch.setattr(runner, "encoded", full)
     with pytest.raises(PromptError, match="memory does not hold a prompt of 23 tokens"):
         reader.read(prefix, queries)
 

@@ -15,6 +15,7 @@ from workflow_scripts.lib.artifacts.tables import ArtifactError
 from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.sources import WorldDataset
 from workflow_scripts.lib.forward import reader as reading
+from workflow_scripts.lib.forward import runner
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.patch import read_patched, states_put
 from workflow_scripts.lib.forward.reader import Reader
@@ -253,7 +254,7 @@ def test_states_of_another_prompt_are_refused(cell, tmp_path, source):
 
 
 def test_a_model_whose_layers_cannot_be_reached_has_no_rows(cell, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reading, "found_ways", lambda model: Ways(hooks=False, batching=True))
+    monkeypatch.setattr(runner, "found_ways", lambda model: Ways(hooks=False, batching=True))
     target = tmp_path / "none.parquet"
     patch(cell, target=target)
     assert pq.read_table(target).num_rows == 0

@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from workflow_scripts.lib.data import cldr
 from workflow_scripts.lib.data.datasets import prepare
@@ -24,6 +25,16 @@ CONTINENT = CldrDataset(
     labels=CONTINENTS,
     template={"query": "Country: {name}\nContinent:"},
     queries=0.3,
+)
+
+
+CZECH = CldrDataset(
+    source="cldr",
+    kinds=["country"],
+    locales=["cs"],
+    answer_column="name",
+    template={"query": "English: {english}\nCzech:"},
+    queries=4,
 )
 
 
@@ -78,6 +89,33 @@ def test_a_data_set_is_made_by_settings_alone():
     assert label["Norway"] == "Europe"
     assert "Maldives" not in label
     assert len(label) == len(made.examples.pool) + 40
+
+
+@pytest.mark.parametrize(
+    ("kinds", "given", "answer"),
+    [
+        (["country"], "Germany", "Německo"),
+        (["language"], "Czech", "čeština"),
+        (["currency"], "Japanese Yen", "japonský jen"),
+        (["month", "day"], "January", "leden"),
+        (["month", "day"], "Sunday", "neděle"),
+    ],
+)
+def test_names_in_another_language_are_answers(kinds, given, answer):
+    made = prepare(CZECH.model_copy(update={"kinds": kinds}), pool=None, queries=4, seed=0).examples
+    assert {one.fields["english"]: one.label for one in [*made.pool, *made.queries]}[given] == answer
+    assert made.generation
+
+
+def test_answers_can_be_the_english_names():
+    settings = {"answer_column": "english", "template": {"query": "{name} ="}}
+    made = prepare(CldrDataset(**CZECH.model_dump() | settings), pool=None, queries=4, seed=0).examples
+    assert {one.fields["name"]: one.label for one in [*made.pool, *made.queries]}["Německo"] == "Germany"
+
+
+def test_an_answer_stands_in_no_query():
+    with pytest.raises(ValidationError, match=r"holds \{name\}, which is the answer"):
+        CldrDataset(**CZECH.model_dump() | {"template": {"query": "{name}"}})
 
 
 def test_a_locale_that_is_not_there_is_named():

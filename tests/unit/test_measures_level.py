@@ -46,6 +46,9 @@ def test_every_measure_has_its_rows_for_every_draw():
     assert {row.draw for row in rows} == set(DRAWS)
     for measure in MEASURES:
         mine = [row for row in rows if row.measure == measure.name]
+        if getattr(measure, "kind", Answers) is not Answers:
+            assert mine == []
+            continue
         if isinstance(measure, Behaviour | Accord):
             assert {row.layer for row in mine} == {None}
         elif isinstance(measure, Similarity | Change):

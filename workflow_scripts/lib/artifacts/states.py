@@ -26,10 +26,16 @@ COLUMNS = {
     "prompt_tokens": pa.string(),
     "token_id": pa.int32(),
     "token": pa.string(),
-    "open_label": pa.int32(),
     "top_token_id": pa.int32(),
 }
 VECTORS, LAYER = "label_log_probs", "layer_"
+OF_LABELS = {"open_label": pa.int32()}
+OF_TEXTS = {
+    "answer": pa.string(),
+    "answer_tokens": pa.int32(),
+    "answer_log_prob": pa.float32(),
+    "written": pa.string(),
+}
 UNEMBEDDING = b"label_unembedding"
 
 
@@ -47,7 +53,10 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries of a row group: ids, gold labels and their first tokens, digests of prompts, the states' tokens."""
+    """The queries of a row group: ids, gold labels and their first tokens, digests of prompts, the states' tokens.
+
+    Labels of a generation task are numbers of the answers.
+    """
 
     queries: Sequence[str]
     labels: Sequence[int]
@@ -58,17 +67,46 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What was read: states (queries, layers, d), log-probabilities of labels (queries, labels), what would be written.
+class OfLabels:
+    """Answers of a label set: log-probabilities (queries, labels), the label that would be written, -1 for none."""
 
-    That is a label, or -1 for none, and the likeliest token (queries). States are written in the precision that they
-    are given in; `layers` are their numbers, None for all from 0 on.
+    log_probs: np.ndarray
+    written: np.ndarray
+
+    def columns(self) -> dict[str, pa.Array]:
+        """As files have them."""
+        log_probs = self.log_probs.astype(np.float32)
+        return {**_typed(OF_LABELS, {"open_label": self.written}), VECTORS: _vectors(log_probs)}
+
+
+@dataclass(frozen=True)
+class OfTexts:
+    """Answers of a generation task (queries): the data set's, its tokens, their log-probability; the greedy answer.
+
+    That is null where none was written.
+    """
+
+    answers: Sequence[str]
+    tokens: Sequence[int]
+    log_probs: np.ndarray
+    written: Sequence[str | None]
+
+    def columns(self) -> dict[str, pa.Array]:
+        """As files have them."""
+        values = (self.answers, self.tokens, self.log_probs, self.written)
+        return _typed(OF_TEXTS, dict(zip(OF_TEXTS, values, strict=True)))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was read: states (queries, layers, d), the likeliest token (queries), and what the model answers.
+
+    States are written in the precision that they are given in; `layers` are their numbers, None for all from 0 on.
     """
 
     states: np.ndarray
-    label_log_probs: np.ndarray
-    open_labels: np.ndarray
     top_tokens: np.ndarray
+    answers: OfLabels | OfTexts
     layers: Sequence[int] | None = None
 
 
@@ -98,20 +136,23 @@ class StateWriter:
             schema.with_metadata(self.metadata),
             compression="zstd",
             # Dictionaries make floats larger than raw and slow to write; splitting their bytes lets zstd find order.
-            use_dictionary=list(COLUMNS),
+            use_dictionary=[
+                field.name for field in schema if not pa.types.is_floating(field.type) and field.name not in floats
+            ],
             use_byte_stream_split=[f"{name}.list.element" for name in floats],
         )
 
 
 @contextmanager
-def state_writer(target: Path, origin: dict[str, Any], unembedding: np.ndarray) -> Iterator[StateWriter]:
+def state_writer(target: Path, origin: dict[str, Any], unembedding: np.ndarray | None) -> Iterator[StateWriter]:
     """A StateWriter whose file becomes `target` when the block ends well.
 
-    `unembedding` (labels, d): what the model multiplies the last state with for the first token of each label.
+    `unembedding` (labels, d): what the model multiplies the last state with for the first token of each label; None
+    where there are no labels.
     """
-    vectors = unembedding.astype("<f4")
+    vectors = {} if unembedding is None else {UNEMBEDDING: unembedding.astype("<f4").tobytes()}
     with whole(target) as temporary:
-        writer = StateWriter(temporary, {**origin_metadata(origin), UNEMBEDDING: vectors.tobytes()})
+        writer = StateWriter(temporary, origin_metadata(origin) | vectors)
         try:
             yield writer
         finally:
@@ -128,14 +169,15 @@ def _table(given: Given, asked: Asked, answered: Answered) -> pa.Table:
         "prompt_tokens": asked.prompts,
         "token_id": asked.last_ids,
         "token": asked.last_tokens,
-        "open_label": answered.open_labels,
         "top_token_id": answered.top_tokens,
     }
-    columns = {name: pa.array(values[name], kind) for name, kind in COLUMNS.items()}
-    columns[VECTORS] = _vectors(answered.label_log_probs.astype(np.float32))
     numbers = range(answered.states.shape[1]) if answered.layers is None else answered.layers
     states = {f"{LAYER}{number}": _vectors(answered.states[:, i]) for i, number in enumerate(numbers)}
-    return pa.table({**columns, **states})
+    return pa.table({**_typed(COLUMNS, values), **answered.answers.columns(), **states})
+
+
+def _typed(types: dict[str, pa.DataType], values: dict[str, Any]) -> dict[str, pa.Array]:
+    return {name: pa.array(values[name], kind) for name, kind in types.items()}
 
 
 def _vectors(rows: np.ndarray) -> pa.FixedSizeListArray:
@@ -144,13 +186,17 @@ def _vectors(rows: np.ndarray) -> pa.FixedSizeListArray:
 
 
 class StateFile:
-    """An open file of states: its arm, the layers and the sets it holds, their columns, their states."""
+    """An open file of states: its arm, the layers and the sets it holds, their columns, their states.
+
+    `of_labels`: answers are those of a label set, and not of a generation task.
+    """
 
     def __init__(self, file: pq.ParquetFile, path: Path) -> None:
         self.path = path
         self._file = file
         names = (name for name in file.schema_arrow.names if name.startswith(LAYER))
         self.layers = tuple(int(name.removeprefix(LAYER)) for name in names)
+        self.of_labels = VECTORS in file.schema_arrow.names
         self._groups = self._index()
         self.arm = next(iter(self._groups)).arm
         self.sets = {given.set: given for given in self._groups}
@@ -227,8 +273,13 @@ class StateFile:
             )
         return scores
 
-    def label_unembedding(self) -> np.ndarray:
-        """What the model multiplies the last state with for the first token of each label, (labels, d) float32."""
+    def label_unembedding(self) -> np.ndarray | None:
+        """What the model multiplies the last state with for the first token of each label, (labels, d) float32.
+
+        None where there are no labels.
+        """
+        if not self.of_labels:
+            return None
         labels = self._file.schema_arrow.field(VECTORS).type.list_size
         return np.frombuffer(self._file.schema_arrow.metadata[UNEMBEDDING], "<f4").reshape(labels, -1)
 

@@ -23,7 +23,8 @@ class Choice(Strict):
     labels: LabelRule = Field(
         "gold",
         description="beside demonstrations: their own; flipped: each class has the next one's word; random: any; "
-        "permuted: each draw gives the classes words of its own, so that each set teaches another task",
+        "permuted: each draw gives the classes words of its own, so that each set teaches another task. Of answers in "
+        "generation, flipped: the set's, none by its own text; random: any of the pool; permuted: refused",
     )
     inputs: InputRule = Field(
         "real",
@@ -52,7 +53,9 @@ class Relevance(Strict):
 class SampleDemonstrations(Strict):
     """The block of params.yaml that is called as the stage."""
 
-    balanced: bool = Field(True, description="classes in equal shares, as far as the number of shots allows")
+    balanced: bool = Field(
+        True, description="classes in equal shares, as far as the number of shots allows; answers are no classes"
+    )
     relevance: Relevance = Relevance()
 
     def used_by(self, choice: Choice) -> "SampleDemonstrations":

@@ -1,4 +1,4 @@
-"""Labelled examples from files, the hub or the embedded world, in one shape: a pool and queries, nothing in both."""
+"""Examples from files, the hub, the CLDR or the embedded world, in one shape: a pool and queries, nothing in both."""
 
 import random
 from collections import Counter
@@ -17,9 +17,9 @@ from workflow_scripts.lib.data.sources import (
     Dataset,
     Files,
     HubDataset,
-    LabelledDataset,
     Lines,
     LocalDataset,
+    ReadDataset,
     WorldDataset,
 )
 from workflow_scripts.lib.data.summary import Summary, summed_up
@@ -60,9 +60,11 @@ def template_of(source: Dataset) -> Template:
 
 
 def label_words(source: Dataset) -> list[str]:
-    """Label words in the order of label indices."""
+    """Label words in the order of label indices; none of a generation task."""
     if isinstance(source, WorldDataset):
         return list(_world_task(source).labels)
+    if source.labels is None:
+        return []
     return list(dict.fromkeys(word for word in source.labels.values() if word is not None))
 
 
@@ -123,7 +125,7 @@ def _called(named: Files | Lines) -> str:
     return f"{first} and {len(others)} more" if others else str(first)
 
 
-def _two(pool: Split, queries: Split, source: LabelledDataset) -> Parted:
+def _two(pool: Split, queries: Split, source: ReadDataset) -> Parted:
     candidates, asked = (labelled(split.rows, source, split.where) for split in (pool, queries))
     different, different_asked = distinct(candidates.examples), distinct(asked.examples)
     left = apart(different, different_asked)
@@ -140,10 +142,9 @@ def _two(pool: Split, queries: Split, source: LabelledDataset) -> Parted:
     return Parted(_called_by("pool", left), _called_by("query", different_asked), dict(read), removed)
 
 
-def _one_for_both(split: Split, source: LabelledDataset, aside: float, seed: int) -> Parted:
+def _one_for_both(split: Split, source: ReadDataset, aside: float, seed: int) -> Parted:
     found = labelled(split.rows, source, split.where)
-    different = distinct(found.examples)
-    pool, queries = set_aside(different, aside, seed)
+    pool, queries = set_aside(distinct(found.examples), aside, seed, by_label=not source.generation)
     removed = found.removed + repeated(found.examples)
     return Parted(_called_by("pool", pool), _called_by("query", queries), {split.where: len(split.rows)}, removed)
 

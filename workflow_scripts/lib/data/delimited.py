@@ -123,14 +123,15 @@ def _check_closed(records: list[Record], lines: list[str], path: Path, source: L
     """A quoted cell may hold line ends; where its lines are rows of their own, a quotation mark is lost.
 
     One line is always like a row, with the cell's own label: so two are that are most of the lines, or any three.
-    Rows that are swallowed may be irregular themselves, and blank lines say nothing.
+    Rows that are swallowed may be irregular themselves, and blank lines say nothing. Where answers are free text,
+    nothing tells a row from a line of a cell.
     """
-    columns = source.columns or records[0].cells
-    if len(lines) < 2 or source.label_column not in columns:
+    columns, labels = source.columns or records[0].cells, source.labels
+    if len(lines) < 2 or labels is None or source.label_column not in columns:
         return
     label = columns.index(source.label_column)
     alone = csv.reader((line.replace('"', "") for line in lines), delimiter=DELIMITERS[source.format])
     written = [cells for cells in alone if cells]
-    rows = sum(len(cells) == len(columns) and cells[label].strip() in source.labels for cells in written)
+    rows = sum(len(cells) == len(columns) and cells[label].strip() in labels for cells in written)
     if rows > 2 or (rows == 2 and len(written) < 4):
         raise DataError(f"{path}:{records[-1].line}: a quotation mark that opens here is not closed; {MEND}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ SPLITS = ("pool", "query")
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled example; `fields` are what the template names, `label` is the label word."""
+    """One example; `fields` are what the template names, `label` is what is to follow: a label word, or the answer."""
 
     id: str
     fields: dict[str, str]
@@ -24,7 +25,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Wording:
-    """How the examples of a data set become text: template, and label words in the order of label indices."""
+    """How the examples of a data set become text: template, and label words in the order of label indices.
+
+    There are none where answers are free text.
+    """
 
     template: Template
     words: list[str]
@@ -41,12 +45,26 @@ class Wording:
 
 @dataclass(frozen=True)
 class Examples:
-    """A data set's pool, its queries, its label words in the order of label indices, and how all become text."""
+    """A data set's pool, its queries, its label words in the order of label indices, and how all become text.
+
+    A generation task has no label words: what an example's `label` holds is its answer, free text.
+    """
 
     pool: list[Example]
     queries: list[Example]
     words: list[str]
     template: Template
+
+    @property
+    def generation(self) -> bool:
+        """Whether answers are free text."""
+        return not self.words
+
+    @cached_property
+    def targets(self) -> list[int]:
+        """Of every query the index of its label word; of a generation task the number of its answer among theirs."""
+        numbers = {word: i for i, word in enumerate(self.words or dict.fromkeys(one.label for one in self.queries))}
+        return [numbers[one.label] for one in self.queries]
 
     @property
     def wording(self) -> Wording:
@@ -59,7 +77,11 @@ class Examples:
 
 
 def write_examples(examples: Examples, target: Path, origin: dict[str, Any]) -> None:
-    """Write columns id, split, fields (a struct), label (index) and label_word; words and template as metadata."""
+    """Write columns id, split, fields (a struct), label (index) and label_word; words and template as metadata.
+
+    Of a generation task there is no index, and label_word is the answer.
+    """
+    indices: dict[str, int | None] = {word: i for i, word in enumerate(examples.words)}
     splits = list(zip(SPLITS, (examples.pool, examples.queries), strict=True))
     every = [one for _, some in splits for one in some]
     table = pa.table(
@@ -67,7 +89,7 @@ def write_examples(examples: Examples, target: Path, origin: dict[str, Any]) -> 
             "id": pa.array([one.id for one in every], pa.string()),
             "split": pa.array([split for split, some in splits for _ in some], pa.string()),
             "fields": pa.array([one.fields for one in every], fields_type(one.fields for one in every)),
-            "label": pa.array([examples.words.index(one.label) for one in every], pa.int32()),
+            "label": pa.array([indices.get(one.label) for one in every], pa.int32()),
             "label_word": pa.array([one.label for one in every], pa.string()),
         }
     )

@@ -55,11 +55,13 @@ def apart(pool: Iterable[Example], queries: Iterable[Example]) -> list[Example]:
     return [one for one in pool if nearly(one) not in asked]
 
 
-def set_aside(examples: list[Example], wanted: float, seed: int) -> tuple[list[Example], list[Example]]:
+def set_aside(
+    examples: list[Example], wanted: float, seed: int, *, by_label: bool = True
+) -> tuple[list[Example], list[Example]]:
     """Part different texts into (pool, queries) by `seed`; each keeps the order that they have.
 
-    `wanted` is a share or a number of queries. Labels have the same shares on both sides, as far as whole examples
-    allow, and each keeps at least one text in the pool. What is nearly the same text goes to one side.
+    `wanted` is a share or a number of queries. By label, labels have the same shares on both sides, as far as whole
+    examples allow, and each keeps at least one text in the pool. What is nearly the same text goes to one side.
     """
     number = round(len(examples) * wanted) if wanted < 1 else int(wanted)
     if not 0 < number < len(examples):
@@ -67,11 +69,11 @@ def set_aside(examples: list[Example], wanted: float, seed: int) -> tuple[list[E
     together: dict[str, list[Example]] = {}
     for one in examples:
         together.setdefault(nearly(one), []).append(one)
-    by_label: dict[str, list[list[Example]]] = {}
+    alike: dict[str, list[list[Example]]] = {}
     for group in together.values():
-        by_label.setdefault(group[0].label, []).append(group)
-    shares = _shares({label: sum(map(len, groups)) for label, groups in by_label.items()}, number)
-    chosen = {one.id for label, groups in by_label.items() for one in _drawn(groups, shares[label], f"{seed}/{label}")}
+        alike.setdefault(group[0].label if by_label else "", []).append(group)
+    shares = _shares({label: sum(map(len, groups)) for label, groups in alike.items()}, number)
+    chosen = {one.id for label, groups in alike.items() for one in _drawn(groups, shares[label], f"{seed}/{label}")}
     return [one for one in examples if one.id not in chosen], [one for one in examples if one.id in chosen]
 
 

@@ -11,7 +11,7 @@ from workflow_scripts.lib.data.decoding import read_bytes, read_text
 from workflow_scripts.lib.data.delimited import delimited_rows
 from workflow_scripts.lib.data.paths import every_path
 from workflow_scripts.lib.data.rows import DataError, Row, check_columns, checked_once
-from workflow_scripts.lib.data.sources import Files, HubDataset, LabelledDataset, Lines, LocalDataset
+from workflow_scripts.lib.data.sources import Files, HubDataset, Lines, LocalDataset, ReadDataset
 from workflow_scripts.lib.data.template import placeholders
 
 
@@ -23,9 +23,9 @@ def read_files(named: Files | Lines, source: LocalDataset) -> list[Row]:
     return [row for path, rows in files for row in _checked(rows, source, path)]
 
 
-def needed(source: LabelledDataset) -> list[str]:
-    """The columns that a data set is made of: text fields of its template, and the label."""
-    return list(dict.fromkeys([*placeholders(source.template.query), source.label_column]))
+def needed(source: ReadDataset) -> list[str]:
+    """The columns that a data set is made of: text fields of its template, and the label or answer."""
+    return list(dict.fromkeys([*placeholders(source.template.query), source.target_column]))
 
 
 def _checked(rows: list[Row], source: LocalDataset, path: Path) -> list[Row]:
@@ -107,7 +107,7 @@ def _plain(column: pa.ChunkedArray, where: str) -> list[Any]:
 def _labelled_lines(path: Path, source: LocalDataset) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, source), 1):
         label, _, text = line.strip(" \t").partition(" ")
-        if label and not text and label not in source.labels:
+        if label and not text and label not in (source.labels or {}):
             raise DataError(f"{path}:{number}: is not `LABEL text`: {label!r}")
         if label:
             yield Row(f"{path}:{number}", {source.label_column: label, "text": text})

@@ -30,5 +30,5 @@ def check_columns(columns: Sequence[str], needed: Sequence[str], where: str) -> 
         found = ", ".join(name if name.isprintable() else ascii(name) for name in columns)
         raise DataError(
             f"{where}: rows lack {', '.join(lacking)} (columns are {found}); "
-            "name them in `label_column`, `template.query` or `columns`"
+            "name them in `label_column` or `answer_column`, `template.query` or `columns`"
         )

@@ -36,6 +36,7 @@ def sample_sets(
 ) -> list[ServingSet]:
     """The sets of all draws, each once, of `other` if there is one; PoolError where the pool is too small."""
     shown = replace(other.examples, pool=apart(other.examples.pool, data.queries)) if other else data
+    balanced = settings.balanced and not shown.generation  # answers are no classes
     asked = _asked(data.queries, choice, settings)
     similarities = dict(zip((one.id for one in asked), tf_idf(asked, shown.pool), strict=True))
     sets: dict[str, ServingSet] = {}
@@ -48,10 +49,10 @@ def sample_sets(
     for draw in range(draws):
         key = f"{seed}/{draw}"
         if choice.relevance == "any":
-            serve(sample(shown, choice, key=key, balanced=settings.balanced), Place(draw))
-        among = candidates(shown.pool, key, balanced=settings.balanced) if similarities else []
+            serve(sample(shown, choice, key=key, balanced=balanced), Place(draw))
+        among = candidates(shown.pool, key, balanced=balanced) if similarities else []
         for query, similarity in similarities.items():
-            made, mean = sample_for(query, similarity, among, shown, choice, key=key, balanced=settings.balanced)
+            made, mean = sample_for(query, similarity, among, shown, choice, key=key, balanced=balanced)
             serve(made, Place(draw, query, mean))
     return list(sets.values())
 
@@ -97,7 +98,11 @@ def sample_for(
 
 def _made(data: Examples, choice: Choice, places: Sequence[int], key: str) -> DemonstrationSet:
     chosen = [data.pool[i] for i in places]
-    labels = _labels(chosen, choice.labels, data.words, key)
+    labels = (
+        _answers(chosen, choice.labels, data.pool, key)
+        if data.generation
+        else _labels(chosen, choice.labels, data.words, key)
+    )
     inputs = _inputs(chosen, choice.inputs, data.pool, key)
     shown = zip(chosen, inputs, labels, strict=True)
     made = [Demonstration(one.id, fields, word, one.label) for one, fields, word in shown]
@@ -111,6 +116,32 @@ def _labels(chosen: Sequence[Example], rule: str, words: Sequence[str], key: str
         dice = random.Random(f"{key}/labels")
         return [dice.choice(words) for _ in chosen]
     return [_mapping(rule, words, key)[one.label] for one in chosen]
+
+
+def _answers(chosen: Sequence[Example], rule: str, pool: Sequence[Example], key: str) -> list[str]:
+    """Answers of a generation task as they are shown.
+
+    flipped: those of the set, dealt out so that none stands by its own text, as far as they differ. random: any of the
+    pool. PoolError for permuted, which gives classes other words, and for flipped answers of a single demonstration.
+    """
+    own = [one.label for one in chosen]
+    if rule == "permuted":
+        raise PoolError(
+            "labels: permuted gives every class another word, and a generation task has no classes; "
+            "gold, flipped and random have a meaning there"
+        )
+    if rule == "random":
+        dice = random.Random(f"{key}/labels")
+        return [dice.choice(pool).label for _ in chosen]
+    return _deranged(own) if rule == "flipped" else own
+
+
+def _deranged(answers: list[str]) -> list[str]:
+    """The same answers turned by as little as leaves the fewest at their places."""
+    if len(answers) < 2:
+        raise PoolError("labels: flipped deals a set's answers out to each other's texts, and 1 shot has no other")
+    turned = ([*answers[by:], *answers[:by]] for by in range(1, len(answers)))
+    return min(turned, key=lambda some: sum(map(str.__eq__, some, answers)))
 
 
 def _mapping(rule: str, words: Sequence[str], key: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from workflow_scripts.lib.data.template import LabelWord, Template
+from workflow_scripts.lib.data.template import LabelWord, Template, placeholders
 from workflow_scripts.lib.strict import Positive, Strict
 
 Files = Annotated[Path | list[Path], Field(description="a file, a pattern such as shards/*.parquet, or a list of them")]
@@ -29,30 +29,60 @@ class WorldDataset(Strict):
     source: Literal["world"]
     task: str
 
+    @property
+    def generation(self) -> bool:
+        """Whether answers are free text."""
+        return False
 
-class LabelledDataset(Strict):
-    """What local and hub data sets share."""
+
+class ReadDataset(Strict):
+    """What local and hub data sets share: the task, and how rows become text.
+
+    Classification has `labels`, a closed set of words. Generation has `answer_column`, whose cells are answers as they
+    stand: free text, such as a translation.
+    """
 
     label_column: str = "label"
-    labels: dict[str, LabelWord | None] = Field(
-        min_length=2, description="value in the file -> label word in the prompt; null leaves the row out"
+    labels: dict[str, LabelWord | None] | None = Field(
+        None, min_length=2, description="value in the file -> label word in the prompt; null leaves the row out"
+    )
+    answer_column: str | None = Field(
+        None, description="of generation, in place of `labels`: the column whose text is the answer"
     )
     template: Template
     skip_unusable: bool = Field(
         False,
-        description="leave out, and count, rows whose text or label is null, empty or holds control characters, "
-        "half a surrogate pair or a byte-order mark; else they are refused",
+        description="leave out, and count, rows whose text, label or answer is null, empty or holds control "
+        "characters, half a surrogate pair or a byte-order mark; else they are refused",
     )
+
+    @property
+    def generation(self) -> bool:
+        """Whether answers are free text."""
+        return self.answer_column is not None
+
+    @property
+    def target_column(self) -> str:
+        """The column of what is to follow a query: its label, or its answer."""
+        return self.answer_column or self.label_column
 
     @field_validator("labels")
     @classmethod
-    def _distinct(cls, labels: dict[str, str | None]) -> dict[str, str | None]:
-        if len(set(labels.values()) - {None}) < 2:
+    def _distinct(cls, labels: dict[str, str | None] | None) -> dict[str, str | None] | None:
+        if labels is not None and len(set(labels.values()) - {None}) < 2:
             raise ValueError("needs at least two different label words")
         return labels
 
+    @model_validator(mode="after")
+    def _one_task(self) -> "ReadDataset":
+        if (self.labels is None) == (self.answer_column is None):
+            raise ValueError("needs `labels` (a closed set of words), or `answer_column` (free text), and not both")
+        if self.answer_column in placeholders(self.template.query):
+            raise ValueError(f"template.query holds {{{self.answer_column}}}, which is the answer")
+        return self
 
-class LocalDataset(LabelledDataset):
+
+class LocalDataset(ReadDataset):
     """Files on disk; the pool gives demonstrations, the queries are asked about.
 
     Either `pool` and `queries` name files, or `file` names all and `queries` says how much of it is set aside.
@@ -110,6 +140,8 @@ class LocalDataset(LabelledDataset):
             raise ValueError("format `lines`, and no other, takes column -> file (one value a line) for every split")
         if self.format not in ("csv", "tsv") and (self.columns or self.quotes is not None):
             raise ValueError("`columns` and `quotes` are for csv and tsv")
+        if self.format == "labelled-lines" and self.generation:
+            raise ValueError("format `labelled-lines` is `LABEL text` a line, and answers need a column of their own")
         return self
 
     def named_files(self) -> dict[str, Files | Lines]:
@@ -118,7 +150,7 @@ class LocalDataset(LabelledDataset):
         return {key: named for key, named in every.items() if isinstance(named, Path | list | dict)}
 
 
-class HubDataset(LabelledDataset):
+class HubDataset(ReadDataset):
     """A data set on the Hugging Face hub, at a revision; `pool` and `queries` are splits of it.
 
     A share or number for `queries` is set aside from the pool's split, where a data set has no other.
@@ -137,7 +169,7 @@ class HubDataset(LabelledDataset):
         return _amount(value) if isinstance(value, int | float) else value
 
 
-class CldrDataset(LabelledDataset):
+class CldrDataset(ReadDataset):
     """Names of CLDR, as the package Babel holds them: rows with the columns name, english, kind, locale, continent."""
 
     source: Literal["cldr"]

@@ -1,6 +1,6 @@
 """What a model allows, found on a short prompt against the model as a user would call it: with ids alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.folded_attention import can_fold
+from workflow_scripts.lib.forward.greedy import Cached
 from workflow_scripts.lib.forward.shared_prefix import encoded, takes_cache
 from workflow_scripts.lib.forward.ways import Ids, Ways, last_states
 from workflow_scripts.lib.models.blocks import decoder_blocks
@@ -51,6 +52,29 @@ def found_ways(model: PreTrainedModel) -> Ways:
     else:
         log(f"one prompt at a time: in {type(model).__name__} it depends on those beside it in a batch")
     return ways
+
+
+@torch.inference_mode()
+def goes_on(model: PreTrainedModel, ways: Ways) -> bool:
+    """Can queries of several lengths write on from keys and values of their own; found as the ways are."""
+    if not (ways.sharing and ways.positions):
+        return False
+    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    ids = [vocabulary * i // 9 for i in range(1, 9)]
+    expected = _as_called(model, ids)[1]
+
+    def tried() -> bool:
+        past = encoded(model, ids[:2], len(ids))
+        return past is not None and all(
+            map(as_expected, (Cached(model, past, [ids[2:4], ids[2:6]]), Cached(model, None, [ids[:4], ids[:6]])))
+        )
+
+    def as_expected(rows: Cached) -> bool:
+        """Of two rows, of which the longer one goes on longer."""
+        told = [*rows.logits(), *rows.after([0, 1], [ids[4], ids[6]]), *rows.after([1], [ids[7]])]
+        return _agree(told, expected[[3, 5, 4, 6, 7]])
+
+    return _works(tried)
 
 
 def _as_called(model: PreTrainedModel, ids: Ids) -> Read:
@@ -129,7 +153,7 @@ def _has_parts(model: PreTrainedModel) -> bool:
     return bool(decoder_blocks(model)) and model.get_output_embeddings() is not None
 
 
-def _agree(read: Read, expected: Read) -> bool:
+def _agree(read: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
     """States and logits equal up to rounding."""
     return all(a.shape == b.shape and not _differ(a, b).any() for a, b in zip(read, expected, strict=True))
 

@@ -7,6 +7,7 @@ position is kept. Where an architecture forbids that, whole prompts run through 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -14,14 +15,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.errors import StudyError
-from workflow_scripts.lib.forward.allowed import found_ways
-from workflow_scripts.lib.forward.budget import Budget, Tokens, gpu_memory
+from workflow_scripts.lib.forward.allowed import goes_on
+from workflow_scripts.lib.forward.budget import Tokens
+from workflow_scripts.lib.forward.greedy import Cached, Whole, written
 from workflow_scripts.lib.forward.positions import Span, taken_at
-from workflow_scripts.lib.forward.rope_lengths import check_lengths, turning_point, turns_after
+from workflow_scripts.lib.forward.runner import Runner
 from workflow_scripts.lib.forward.settings import LAST, Position
-from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, PrefixError, encoded
-from workflow_scripts.lib.forward.token_batches import by_length, fitting
-from workflow_scripts.lib.forward.ways import Ids, Ways, label_answer, last_states
+from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, encoded
+from workflow_scripts.lib.forward.ways import Ids, Ways, answer_scores, last_states
 from workflow_scripts.lib.progress import log
 
 EVERY_LAYER = slice(None)
@@ -37,16 +38,6 @@ class StateError(StudyError):
         self.prompt, self.layer = prompt, layer
 
 
-class PromptError(StudyError):
-    """A prompt that memory does not hold, even alone."""
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__(
-            f"memory does not hold a prompt of {tokens} tokens alone; use fewer shots, shorter texts, or for the "
-            "model another device"
-        )
-
-
 @dataclass(frozen=True)
 class LastToken:
     """What is read at the last token of each prompt; float32, on the CPU, in the prompts' order.
@@ -60,11 +51,10 @@ class LastToken:
     top_token: Int[Tensor, " prompt"]
 
 
-class Reader:
+class Reader(Runner):
     """Reads the last token of prompts on one model.
 
-    What the model allows is found once, on a short prompt, against transformers' own `output_hidden_states`. An
-    adapter may be put into the model, or taken out, between two reads.
+    An adapter may be put into the model, or taken out, between two reads.
     """
 
     def __init__(
@@ -80,12 +70,9 @@ class Reader:
 
         `progress` is told how many prompts a batch held; `auto` tokens are as many as memory is seen to hold.
         """
-        self.model, self.labels, self.position, self.progress = model, labels, position, progress
-        self.ways = found_ways(model)
-        self.budget = Budget(tokens_per_batch, gpu_memory(model)) if self.ways.batching else Budget(1, None)
+        super().__init__(model, tokens_per_batch=tokens_per_batch, progress=progress)
+        self.labels, self.position = labels, position
         self.more = max(map(len, labels), default=1) - 1  # tokens of a label that run after a prompt
-        self.turn = turning_point(model.config)
-        self.told = False
 
     def read(
         self,
@@ -107,71 +94,79 @@ class Reader:
         those that the model makes of the prefix. Raises StateError for a state that is not finite or is all zero,
         PromptError for a prompt that memory does not hold, PrefixError where `parts` cannot stand there.
         """
-        try:
-            asked = [len(ids) for ids in queries]
-            past, queries = self._split(prefix, queries)
-        except torch.OutOfMemoryError:
-            raise PromptError(len(prefix)) from None
-        if parts is not None:
-            if past is None:
-                raise PrefixError(
-                    f"{type(self.model).__name__} cannot run these prompts on keys and values of a prefix"
-                )
-            past = past.exchanged(parts)
-        waiting = by_length([len(ids) for ids in queries])
-        back = torch.tensor(waiting).argsort()
-        rows: list[LastToken] = []
-        while waiting:
-            lengths = [len(queries[i]) for i in waiting]
-            batch = waiting[: 1 if alone else fitting(lengths, self.budget.tokens, self._cuts(past))]
-            run = [queries[i] for i in batch]
-            span = taken_at(self.position, [len(ids) for ids in run], [asked[i] for i in batch])
-            with within(batch, run):
-                row = self._attempt(past, run, span, layers)
-            if row is None:
-                self.budget.halve()
-                continue
-            rows.append(row)
-            waiting = waiting[len(batch) :]
-            self.progress(len(batch))
+        past, run = self.split(prefix, queries, self.more, parts)
+        lengths = [len(ids) for ids in run]
+
+        def batch(some: list[int]) -> LastToken:
+            own = [run[i] for i in some]
+            span = taken_at(self.position, [lengths[i] for i in some], [len(queries[i]) for i in some])
+            with within(some, own):
+                return _one_batch(self.model, self.ways, past, own, span, self.labels, layers)
+
+        rows, back = self.in_batches(past, lengths, batch, self.budget, more=self.more, alone=alone)
         read = LastToken(*(torch.cat([getattr(row, name) for row in rows])[back] for name in LastToken.__annotations__))
         check_states(read.states)
         return read
 
-    def _split(self, prefix: Ids, queries: Sequence[Ids]) -> tuple[FrozenPrefix | None, Sequence[Ids]]:
-        """The frozen prefix and what runs on it; without a prefix, or where it cannot be shared, whole prompts."""
-        longest = len(prefix) + max(map(len, queries)) + self.more
-        check_lengths(self.model.config, [longest])
-        if prefix and self.ways.sharing:
-            if turns_after(self.model.config, len(prefix), longest):
-                self._tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
-                return None, [[*prefix, *ids] for ids in queries]
-            past = encoded(self.model, prefix, longest)
-            if past is not None:
-                return past, queries
-            self._tell(f"whole prompts: {longest} tokens exceed the window that the model attends to")
-        return None, [[*prefix, *ids] for ids in queries]
+    def score(
+        self,
+        prefix: Ids,
+        queries: Sequence[Ids],
+        answers: Sequence[Ids],
+        *,
+        alone: bool = False,
+        parts: Parts | None = None,
+    ) -> Float[Tensor, " prompt"]:
+        """The log-probability of an answer of its own after `prefix` + each query: the sum over its tokens."""
+        past, run = self.split(prefix, queries, max(map(len, answers)) - 1, parts)
+        lengths = [len(ids) + len(answer) - 1 for ids, answer in zip(run, answers, strict=True)]
 
-    def _cuts(self, past: FrozenPrefix | None) -> list[int]:
-        """Lengths of prompts between which a batch must not reach: with it, or with a label's tokens, one turns."""
-        return [] if self.turn is None or past is not None else [self.turn - i for i in range(self.more + 1)]
+        @torch.inference_mode()
+        def batch(some: list[int]) -> Tensor:
+            own = ([run[i] for i in some], [answers[i] for i in some])
+            return answer_scores(self.model, self.ways, past, *own)[0].cpu()
 
-    def _attempt(
-        self, past: FrozenPrefix | None, queries: Sequence[Ids], span: Span, layers: slice
-    ) -> LastToken | None:
-        """None where memory does not hold the batch; a single query that does not fit is an error."""
-        try:
-            with self.budget.watched(len(queries) * max(map(len, queries))):
-                return _one_batch(self.model, self.ways, past, queries, span, self.labels, layers)
-        except torch.OutOfMemoryError:
-            if len(queries) == 1:
-                raise PromptError(len(queries[0]) + (past.get_seq_length() if past else 0)) from None
-            return None
+        rows, back = self.in_batches(past, lengths, batch, self.budget, alone=alone)
+        return torch.cat(rows)[back]
 
-    def _tell(self, line: str) -> None:
-        if not self.told:
-            log(line)
-        self.told = True
+    def write(
+        self,
+        prefix: Ids,
+        queries: Sequence[Ids],
+        ended: Callable[[Ids], bool],
+        *,
+        most: int,
+        parts: Parts | None = None,
+    ) -> list[list[int]]:
+        """What the model writes after `prefix` + each query if it always takes the likeliest token.
+
+        At most `most` tokens, and none after one at which the text is `ended`; a token by which the model itself ends
+        its texts is none of them.
+        """
+        past, run = self.split(prefix, queries, most, parts)
+        ends = _ends(self.model)
+        cached = self._goes_on and (past is not None or (not prefix and self._holds_all(run, most)))
+
+        def batch(some: list[int]) -> list[list[int]]:
+            own = [run[i] for i in some]
+            rows = Cached(self.model, past, own) if cached else Whole(self.model, self.ways, past, own)
+            return written(rows, len(own), lambda text: text[-1] in ends or ended(text), most=most)
+
+        rows, back = self.in_batches(past, [len(ids) for ids in run], batch, self.writing, more=most)
+        texts = [text[:-1] if text[-1] in ends else text for row in rows for text in row]
+        return [texts[i] for i in back.tolist()]
+
+    @cached_property
+    def _goes_on(self) -> bool:
+        found = goes_on(self.model, self.ways)
+        if not found:
+            log(f"{type(self.model).__name__} writes answers by running the whole prompt for each token")
+        return found
+
+    def _holds_all(self, queries: Sequence[Ids], most: int) -> bool:
+        """Whether a model that is given no prefix keeps the keys and values of all tokens of its prompts."""
+        longest = max(map(len, queries)) + most
+        return self.turn is None and encoded(self.model, queries[0], longest) is not None
 
 
 def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:
@@ -198,9 +193,18 @@ def _one_batch(
     answers = [
         (log_probs[:, label[0]], top == label[0])
         if len(label) == 1
-        else label_answer(model, ways, past, queries, label)
+        else answer_scores(model, ways, past, queries, [label] * len(queries))
         for label in labels
     ]
-    scores, written = (torch.stack(part, dim=1).cpu() for part in zip(*answers, strict=True))
-    open_label = torch.where(written.any(1), written.int().argmax(1), -1)
-    return LastToken(states[:, layers].float().cpu(), scores, open_label, top.cpu())
+    kept = states[:, layers].float().cpu()
+    if not labels:
+        return LastToken(kept, torch.empty(len(queries), 0), torch.full((len(queries),), -1), top.cpu())
+    scores, likeliest = (torch.stack(part, dim=1).cpu() for part in zip(*answers, strict=True))
+    open_label = torch.where(likeliest.any(1), likeliest.int().argmax(1), -1)
+    return LastToken(kept, scores, open_label, top.cpu())
+
+
+def _ends(model: PreTrainedModel) -> set[int]:
+    """Tokens with which the model itself ends its texts."""
+    found = getattr(model.generation_config, "eos_token_id", None)
+    return set() if found is None else {found} if isinstance(found, int) else set(found)

@@ -35,7 +35,10 @@ def back(position: Position) -> int:
 
 
 class DumpHiddenStates(Strict):
-    """Where states are taken, which are kept and how exactly; how many tokens run together changes rounding alone."""
+    """Where states are taken, which are kept and how exactly, and how long answers may be.
+
+    How many tokens run together changes rounding alone.
+    """
 
     position: Position = Field(
         LAST,
@@ -52,6 +55,16 @@ class DumpHiddenStates(Strict):
     storage: Literal["float32", "float16"] = Field(
         description="of states on disk; float16 takes half, and what it rounds off is in the noise that is measured"
     )
+    new_tokens: int = Field(
+        0,
+        ge=0,
+        description="of generation: the most that a greedy answer has; 0: no answer is written, and its score is "
+        "the log-probability of the data set's",
+    )
+
+    def used_by(self, *, generation: bool) -> "DumpHiddenStates":
+        """The same, without what a task does not look at: that makes none of its states anew."""
+        return self if generation else self.model_copy(update={"new_tokens": 0})
 
     def kept(self, count: int) -> list[int]:
         """The layers that are kept of a model that has so many, in their order; LayerError where it lacks one."""

@@ -53,25 +53,29 @@ def last_states(
     return torch.stack([layer.to(logits.device) for layer in layers], dim=1), logits
 
 
-def label_answer(
-    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], label: Ids
+def answer_scores(
+    model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], answers: Sequence[Ids]
 ) -> tuple[Float[Tensor, " row"], Bool[Tensor, " row"]]:
-    """A label after each query: its log-probability, and whether each of its tokens is the likeliest of all tokens.
+    """An answer after each query: its log-probability, and whether each of its tokens is the likeliest of all tokens.
 
     The log-probability is the sum over its tokens, each given the prompt and the tokens before it. What is likeliest at
     each of them is what the model would write if it always took the likeliest token.
     """
-    rows = torch.arange(len(queries)).repeat_interleave(len(label))
-    columns = torch.tensor([len(ids) - 1 + i for ids in queries for i in range(len(label))])
-    continued = [[*ids, *label[:-1]] for ids in queries]
+    both = list(zip(queries, answers, strict=True))
+    rows = torch.tensor([row for row, answer in enumerate(answers) for _ in answer])
+    columns = torch.tensor([len(ids) - 1 + i for ids, answer in both for i in range(len(answer))])
+    continued = [[*ids, *answer[:-1]] for ids, answer in both]
     if ways.hooks:
         with head_at(model, rows, columns):
             logits = _forward(model, ways, past, continued).logits
     else:
         logits = _forward(model, ways, past, continued).logits[rows, columns]
-    log_probs = logits.float().log_softmax(-1).view(len(queries), len(label), -1)
-    tokens = torch.tensor(label, device=log_probs.device)
-    return log_probs[:, torch.arange(len(label)), tokens].sum(-1), (log_probs.argmax(-1) == tokens).all(-1)
+    log_probs = logits.float().log_softmax(-1)
+    tokens = torch.tensor([token for answer in answers for token in answer], device=log_probs.device)
+    lengths = [len(answer) for answer in answers]
+    scores = log_probs[torch.arange(len(tokens)), tokens].split(lengths)
+    likeliest = (log_probs.argmax(-1) == tokens).split(lengths)
+    return torch.stack([one.sum() for one in scores]), torch.stack([one.all() for one in likeliest])
 
 
 def _forward(model: PreTrainedModel, ways: Ways, past: FrozenPrefix | None, queries: Sequence[Ids], **more: Any) -> Any:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from workflow_scripts.lib.measures import on_answers, on_states
+from workflow_scripts.lib.measures import on_answers, on_states, on_texts
 from workflow_scripts.lib.measures.kinds import Accord, Behaviour, Change, Derived, Measure, Similarity
 
 COSINE = Similarity("cosine", "cosine", "cos(h_one, h_other)", on_states.state)
@@ -66,6 +66,18 @@ KL_FROM_ANCHOR = Behaviour(
     of_updates=True,
     bounds=(0.0, math.inf),
 )
+LOG_PROB_PER_TOKEN = Behaviour(
+    "log_prob_per_token",
+    "log-probability per token",
+    "of the data set's answer in generation, nats, mean over its tokens with those that end it",
+    on_texts.log_prob,
+    bounds=(-math.inf, 0.0),
+    kind=on_texts.Scored,
+)
+EXACT_MATCH = Behaviour(
+    "exact_match", "exact match", "greedy answer is the data set's", on_texts.exact_match, kind=on_texts.Written
+)
+CHRF = Behaviour("chrf", "chrF", "sacrebleu's chrF2 of the greedy answer, of 1", on_texts.chrf, kind=on_texts.Written)
 AGREEMENT = Accord("agreement", "agreement", "same label predicted", on_answers.agreement)
 JENSEN_SHANNON = Accord(
     "jensen_shannon",
@@ -80,6 +92,7 @@ REC2FTP = Accord(
     on_answers.recall_of_tuning,
     of_updates=True,
 )
+SAME_TEXT = Accord("same_text", "same text", "same greedy answer", on_texts.same_text, kind=on_texts.Written)
 NOISE = Derived("noise", "noise", "how far the anchor run again is from itself, over the length of the update")
 MARGIN = Derived("margin", "margin", "cosine of two arms less the larger of their cosines with the anchor")
 MOVED = Derived("moved", "moved", "share of adapters that tuning moved")
@@ -100,9 +113,11 @@ SIMILARITIES = (
     MUTUAL_NEIGHBOURS,
 )
 CHANGES = (MOVEMENT, LABEL_ALIGNMENT)
-BEHAVIOURS = (ACCURACY, OPEN_ACCURACY, KL_FROM_ANCHOR)
-ACCORDS = (AGREEMENT, JENSEN_SHANNON, REC2FTP)
+BEHAVIOURS = (ACCURACY, OPEN_ACCURACY, LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, KL_FROM_ANCHOR)
+ACCORDS = (AGREEMENT, JENSEN_SHANNON, REC2FTP, SAME_TEXT)
 DERIVED = (NOISE, MARGIN, MOVED, RELEVANCE)
+HOW_WELL = (ACCURACY, LOG_PROB_PER_TOKEN)  # what answers are told by where one number is: of labels, of texts
+HOW_ALIKE = (AGREEMENT, SAME_TEXT)
 MEASURES: tuple[Measure, ...] = (*SIMILARITIES, *CHANGES, *BEHAVIOURS, *ACCORDS, *DERIVED)
 
 HEADLINE = UPDATE_COSINE  # its pooled form is the sum of the parts

@@ -94,6 +94,7 @@ class Contrast(NamedTuple):
         role: what is asked, or a control of it
         by_query: matches queries, so that it is none for a measure over all queries
         of_updates: takes the other arm's update, so that the anchor has none
+        of_labels: matches queries of one label, so that it is none where every query has an answer of its own
         combine: where draws of one arm meet other draws of the other: what a draw's value is, of the mean of one arm's
             draw and of the other's
     """
@@ -104,6 +105,7 @@ class Contrast(NamedTuple):
     role: Literal["question", "control"]
     by_query: bool = False
     of_updates: bool = False
+    of_labels: bool = False
     combine: Combine | None = None
 
 
@@ -118,7 +120,9 @@ class Difference(NamedTuple):
 
 OWN = Contrast("own", "own set, own query", own, "question")
 OTHER_DRAW = Contrast("other-draw", "another draw's set", other_draws, "control", combine=pseudo_values)
-SAME_LABEL = Contrast("other-query-same-label", "another query, same label", same_label, "control", by_query=True)
+SAME_LABEL = Contrast(
+    "other-query-same-label", "another query, same label", same_label, "control", by_query=True, of_labels=True
+)
 OTHER_LABEL = Contrast("other-query-other-label", "another query, other label", other_label, "control", by_query=True)
 RANDOM = Contrast("random", "random direction", random, "control", by_query=True, of_updates=True)
 CONTRASTS = (OWN, OTHER_DRAW, SAME_LABEL, OTHER_LABEL, RANDOM)

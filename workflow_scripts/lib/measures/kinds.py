@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from workflow_scripts.lib.measures.layer import Layer
 from workflow_scripts.lib.measures.on_answers import Answers, Asked
+from workflow_scripts.lib.measures.on_texts import Scored
 from workflow_scripts.lib.measures.vectors import Floats
 
 
@@ -44,25 +45,30 @@ class Change(NamedTuple):
 
 
 class Behaviour(NamedTuple):
-    """Of one arm's answers: -> [draws, queries]; of updates, where the anchor has none."""
+    """Of one arm's answers: -> [draws, queries]; of updates, where the anchor has none. `kind`: of which answers."""
 
     name: str
     heading: str
     formula: str
-    of: Callable[[Answers, Asked], Floats]
+    of: Callable[[Any, Asked], Floats]
     of_updates: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
+    kind: type[Answers | Scored] = Answers
 
 
 class Accord(NamedTuple):
-    """Of two arms' answers to one query with one set: -> [draws, queries]; of updates, where the anchor has none."""
+    """Of two arms' answers to one query with one set: -> [draws, queries]; of updates, where the anchor has none.
+
+    `kind`: of which answers.
+    """
 
     name: str
     heading: str
     formula: str
-    of: Callable[[Answers, Answers, Asked], Floats]
+    of: Callable[[Any, Any, Asked], Floats]
     of_updates: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
+    kind: type[Answers | Scored] = Answers
 
 
 class Derived(NamedTuple):

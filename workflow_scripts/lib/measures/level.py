@@ -10,7 +10,8 @@ from workflow_scripts.lib.measures.contrasts import OWN, Contrast
 from workflow_scripts.lib.measures.kinds import Accord, Behaviour, Change, Measure, Similarity
 from workflow_scripts.lib.measures.layer import Layer
 from workflow_scripts.lib.measures.noise import noise_share, shared_noise
-from workflow_scripts.lib.measures.on_answers import Answers, Asked, predicted
+from workflow_scripts.lib.measures.on_answers import Answers, Asked
+from workflow_scripts.lib.measures.on_texts import Scored
 from workflow_scripts.lib.measures.parts import products_of
 from workflow_scripts.lib.measures.rows import Of, Row, rows_by_answer, rows_of_draws, rows_of_queries
 from workflow_scripts.lib.measures.similarities import Chance, Values, chance, random_directions, similarity_of
@@ -34,7 +35,7 @@ class Level(NamedTuple):
     anchor: str
     draws: Sequence[int]
     asked: Asked
-    answers: Mapping[str, Answers]
+    answers: Mapping[str, Answers | Scored]
     layers: Sequence[int]
     read: Callable[[int], tuple[Layer, States]]
     sets_serve_all: bool
@@ -65,9 +66,11 @@ def compare(
     """What the answers give, then layer by layer what the states give; noise and products are always made.
 
     The next layer is read while one is measured. Equal input gives equal numbers whatever the number of threads. A
-    measure that needs directions of the labels is left out where a layer has none.
+    measure that needs directions of the labels is left out where a layer has none, one of other answers than the
+    level's too, and a contrast that needs labels where answers are texts.
     """
     _check_answers(level)
+    contrasts = [contrast for contrast in contrasts if not (contrast.of_labels and len(level.asked.texts))]
     yield Compared(list(_of_answers(level, measures)), [])
     memory, directions = Memory(), None
     with workers(threads) as some:
@@ -83,6 +86,8 @@ def compare(
 def _of_answers(level: Level, measures: Sequence[Measure]) -> Iterator[Row]:
     everyone = {level.anchor: level.asked.anchor, **level.answers}
     for measure in measures:
+        if isinstance(measure, Behaviour | Accord) and not isinstance(level.asked.anchor, measure.kind):
+            continue
         arms = level.answers if isinstance(measure, Behaviour | Accord) and measure.of_updates else everyone
         if isinstance(measure, Behaviour):
             for arm, answers in arms.items():
@@ -111,16 +116,15 @@ def _of_states(
 
 
 def _rows_of(level: Level, arms: ArmStates, measure: Similarity, found: Iterable[Values]) -> Iterator[Row]:
-    labels = {arm: predicted(answers) for arm, answers in level.answers.items()}
-    labels[level.anchor] = predicted(level.asked.anchor)
+    answers = {level.anchor: level.asked.anchor, **level.answers}
     for one, other, contrast, values in found:
         of = Of(arms.layer.number, one, other, contrast.name, measure.name)
         if not measure.by_query:
             yield from rows_of_draws(level.draws, of, values, arms.shape[1])
             continue
         yield from rows_of_queries(level.draws, of, values)
-        if contrast is OWN:
-            yield from rows_by_answer(level.draws, of, values, labels[one] == labels[other])
+        if contrast is OWN and (same := answers[one].same(answers[other])) is not None:
+            yield from rows_by_answer(level.draws, of, values, same)
 
 
 def _of_noise(level: Level, arms: ArmStates) -> Iterator[Row]:
@@ -146,8 +150,8 @@ def _products(level: Level, arms: ArmStates) -> Iterator[ProductsRow]:
 def _check_answers(level: Level) -> None:
     for arm, answers in level.answers.items():
         wanted = len(level.draws), len(level.asked.labels)
-        if answers.open_label.shape != wanted:
-            raise ValueError(f"answers of {arm} are {answers.open_label.shape}, and should be {wanted}")
+        if answers.shape != wanted:
+            raise ValueError(f"answers of {arm} are {answers.shape}, and should be {wanted}")
 
 
 def _check_states(level: Level, layer: Layer, states: States) -> None:

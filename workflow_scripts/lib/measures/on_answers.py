@@ -1,11 +1,12 @@
-"""What measures make of answers: a value for every draw and query, [draws, queries]; NaN where there is none."""
+"""What measures make of answers of a label set: a value for every draw and query, [draws, queries]; NaN for none."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workflow_scripts.lib.measures.vectors import Floats, Ints, floats
+from workflow_scripts.lib.measures.vectors import Bools, Floats, Ints, floats
 
 
 class Answers(NamedTuple):
@@ -18,12 +19,25 @@ class Answers(NamedTuple):
     label_log_probs: NDArray[np.floating]
     open_label: NDArray[np.integer]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Draws and queries."""
+        return self.open_label.shape
+
+    def same(self, other: "Answers") -> Bools:
+        """Where two arms predict the same label."""
+        return predicted(self) == predicted(other)
+
 
 class Asked(NamedTuple):
-    """What answers are held against: gold labels [queries], and the anchor's answers."""
+    """What answers are held against: gold labels [queries], and the anchor's answers.
+
+    Of a generation task labels are numbers of the data set's answers, which `texts` holds.
+    """
 
     labels: Ints
-    anchor: Answers
+    anchor: Any
+    texts: Sequence[str] = ()
 
 
 def predicted(answers: Answers) -> Ints:
@@ -48,7 +62,7 @@ def kl_from_anchor(answers: Answers, asked: Asked) -> Floats:
 
 def agreement(one: Answers, other: Answers, asked: Asked) -> Floats:
     """1 where two arms predict the same label, right or wrong."""
-    return floats(predicted(one) == predicted(other))
+    return floats(one.same(other))
 
 
 def jensen_shannon(one: Answers, other: Answers, asked: Asked) -> Floats:

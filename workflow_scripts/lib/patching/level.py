@@ -49,7 +49,7 @@ class Level(NamedTuple):
 def run_of(data: Examples, prompts: Prompts) -> Run:
     """The anchor's run of a data set."""
     queries = [prompts.query(one.fields) for one in data.queries]
-    return Run(prompts.prefix(), queries, np.array([data.words.index(one.label) for one in data.queries]))
+    return Run(prompts.prefix(), queries, np.array(data.targets))
 
 
 @contextmanager

@@ -25,7 +25,8 @@ class OfSet(NamedTuple):
 class Lengths(NamedTuple):
     """Tokens at a setting: of its sets; without a set, of a prompt's start, of all queries, of a text of the pool.
 
-    others: how many texts of the pool are not in a set. labels: tokens of each. counted: whether they were, or assumed.
+    others: how many texts of the pool are not in a set. labels: tokens of each, of generation those of a mean answer.
+    counted: whether they were, or assumed.
     """
 
     sets: list[OfSet]
@@ -53,9 +54,15 @@ def _of(read: Material, prompts: Prompts, shown: Shown) -> Lengths:
         )
         for each in shown.sets
     ]
-    start, labels = len(prompts.prefix()), tuple(map(len, prompts.labels.values()))
+    start, labels = len(prompts.prefix()), tuple(map(len, prompts.labels.values())) or (_answer(read, prompts),)
     others = len(pool) - max(len(one.learnt) for one in sets)
     return Lengths(sets, start, tuple(queries.values()), sum(pool) / len(pool), others, labels, counted=True)
+
+
+def _answer(read: Material, prompts: Prompts) -> int:
+    """Tokens of the mean answer of a query."""
+    told = [len(prompts.learnt(one.label)) for one in read.examples.queries]
+    return round(sum(told) / len(told))
 
 
 def assumed(study: Study, grid: Grid) -> dict[str, Lengths]:

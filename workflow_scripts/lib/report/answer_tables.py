@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, QUESTION, Arm
-from workflow_scripts.lib.measures import ACCORDS, ACCURACY, BEHAVIOURS, HEADLINE, RELEVANCE
+from workflow_scripts.lib.measures import ACCORDS, BEHAVIOURS, HEADLINE, HOW_WELL, RELEVANCE
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.kinds import Measure
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
@@ -15,9 +15,9 @@ Asked = tuple[Measure, tuple[Arm, ...]]
 
 
 def accuracies_table(cases: Sequence[Case]) -> Table:
-    """How often each arm is right."""
+    """How well each arm answers."""
     asked: list[Asked] = [(measure, (arm,)) for measure in BEHAVIOURS if not measure.of_updates for arm in ARMS]
-    return _answers("How often each arm is right. The anchor has no demonstrations, hence no interval.", cases, asked)
+    return _answers("How well each arm answers. The anchor has no demonstrations, hence no interval.", cases, asked)
 
 
 def distances_table(cases: Sequence[Case]) -> Table:
@@ -38,10 +38,10 @@ def effects_table(cases: Sequence[Case], factor: str) -> Table:
     """What each level changes against the reference, paired by draw."""
     matches = [(match.name, match.heading) for match in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT)]
     columns = [Column(f"{HEADLINE.heading}, {ICL_IT}", heading) for _, heading in matches]
-    columns += [Column(ACCURACY.heading, arm.heading) for arm in QUESTION]
+    columns += [Column(measure.heading, arm.heading) for measure in HOW_WELL for arm in QUESTION]
 
     asked: list[tuple[Measure, tuple[Arm, ...], str]] = [(HEADLINE, QUESTION, match) for match, _ in matches]
-    asked += [(ACCURACY, (arm,), OWN.name) for arm in QUESTION]
+    asked += [(measure, (arm,), OWN.name) for measure in HOW_WELL for arm in QUESTION]
 
     def cells(case: Case, level: str) -> list[Cell]:
         return [cell(case.effect(factor, level, *one), test="Holm p") for one in asked]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from workflow_scripts.lib.arms import QUESTION, Arm
+from workflow_scripts.lib.arms import ANCHOR, QUESTION, Arm
+from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, HOW_ALIKE, HOW_WELL
 from workflow_scripts.lib.measures.contrasts import OWN
 from workflow_scripts.lib.measures.kinds import Measure
 from workflow_scripts.lib.results.estimates import Estimate, Part
@@ -31,6 +32,16 @@ class Case(NamedTuple):
     def kind(self) -> str:
         """What a reader must know of the model."""
         return f"untrained control of {self.control_of}" if self.control_of else "untrained" * self.untrained
+
+    @property
+    def scored_by(self) -> Measure:
+        """What tells how well this case's arms answer; accuracy where nothing was measured."""
+        return next((one for one in HOW_WELL if self.of(one, ANCHOR).mean is not None), ACCURACY)
+
+    @property
+    def matched_by(self) -> Measure:
+        """What tells whether two arms answer alike, in the same way."""
+        return next((one for one in HOW_ALIKE if self.alike(one).mean is not None), AGREEMENT)
 
     def of(
         self,

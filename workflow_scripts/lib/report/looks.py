@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
+from workflow_scripts.lib.measures import COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, apart, side
@@ -106,8 +106,10 @@ def beyond_one_size(finding: Finding) -> Seen:
 
 
 def accuracies(finding: Finding) -> Seen:
-    """Accuracy within the label set of every arm that has one."""
-    return _shown([Row(arm.heading, finding.case.of(ACCURACY, arm)) for arm in ARMS if arm.role != "repeat"])
+    """Accuracy within the label set of every arm that has one, or of generation the answers' log-probability."""
+    return _shown(
+        [Row(arm.heading, finding.case.of(finding.case.scored_by, arm)) for arm in ARMS if arm.role != "repeat"]
+    )
 
 
 def anchor_over_shots(finding: Finding) -> Seen:

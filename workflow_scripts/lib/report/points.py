@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, AGREEMENT, COSINE, HEADLINE, MARGIN
+from workflow_scripts.lib.measures import COSINE, HEADLINE, MARGIN
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.kinds import Measure
 from workflow_scripts.lib.report.cases import ICL_IT, Case
@@ -102,15 +102,16 @@ def _data_set(case: Case, one: Estimate, other: Estimate) -> str:
 
 def answers(findings: Sequence[Finding]) -> str:
     """Which arms answer better than the anchor."""
-    return begun(grouped([(_better(f.case), _accuracies(f.case)) for f in findings]))
+    return begun(grouped([(_better(f.case), _scores(f.case)) for f in findings]))
 
 
 def _better(case: Case) -> str:
-    anchor = case.of(ACCURACY, ANCHOR).mean
-    sides = {arm.heading: side(case.of(ACCURACY, arm), anchor) for arm in QUESTION}
+    score = case.scored_by
+    anchor = case.of(score, ANCHOR).mean
+    sides = {arm.heading: side(case.of(score, arm), anchor) for arm in QUESTION}
     if "unmeasured" in sides.values():
         return "answers were not measured"
-    if any(case.of(ACCURACY, arm).low is None for arm in QUESTION):
+    if any(case.of(score, arm).low is None for arm in QUESTION):
         return "without intervals no arm is said to answer better or worse than the anchor"
     told = {way: [arm for arm, found in sides.items() if found == way] for way in ("above", "below")}
     clauses = [
@@ -121,7 +122,8 @@ def _better(case: Case) -> str:
     return f"{listed(clauses) or 'neither arm answers better or worse'} than the anchor"
 
 
-def _accuracies(case: Case) -> str:
-    told = [f"{with_interval(case.of(ACCURACY, arm))} {arm.heading}" for arm in (ANCHOR, *QUESTION)]
-    agreement = f"{ICL_IT} {AGREEMENT.heading} {number(case.alike(AGREEMENT).mean, 2)}"
-    return f"{case.dataset} ({ACCURACY.heading}: {', '.join(told)}; {agreement})"
+def _scores(case: Case) -> str:
+    score, same = case.scored_by, case.matched_by
+    told = [f"{with_interval(case.of(score, arm))} {arm.heading}" for arm in (ANCHOR, *QUESTION)]
+    agreement = f"{ICL_IT} {same.heading} {number(case.alike(same).mean, 2)}"
+    return f"{case.dataset} ({score.heading}: {', '.join(told)}; {agreement})"

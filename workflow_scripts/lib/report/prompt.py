@@ -42,11 +42,12 @@ class Prompt(NamedTuple):
 def prompts(examples: Examples, given: DemonstrationSet, arms: Sequence[Arm]) -> list[Prompt]:
     """The first query's prompt in each arm with a set; arms of the same prompt and the same weights stand together.
 
-    Arms that show another task are left out: how much of it they show is counted in a model's tokens.
+    Arms that show another task in the set's place are left out: how much they show of it depends on a model's tokens.
     """
     ways: dict[tuple[str | None, bool], list[Arm]] = {}
-    for arm in [arm for arm in arms if not arm.of_another]:
-        ways.setdefault((arm.shows, arm.weights is not None), []).append(arm)
+    for arm in arms:
+        if not arm.of_another:
+            ways.setdefault((arm.shows, arm.weights is not None or arm.imported), []).append(arm)
     return [
         Prompt(
             ", ".join(arm.heading for arm in some),

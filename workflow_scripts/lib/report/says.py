@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workflow_scripts.lib.arms import QUESTION
-from workflow_scripts.lib.measures import HEADLINE
+from workflow_scripts.lib.measures import HEADLINE, HOW_WELL
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import INTERACTION, SET, WHOLE
 from workflow_scripts.lib.patching.patches import PATCHES
@@ -133,5 +133,5 @@ def says(name: str, rows: Rows) -> str:
     """The sentence of a figure; of a factor's, what its levels change or how often arms are right."""
     if not rows:
         return "Not measured."
-    fallback = each if name.endswith("-accuracy") else changes
+    fallback = each if name.endswith(tuple(measure.name for measure in HOW_WELL)) else changes
     return SAYS.get(name, fallback)(rows)

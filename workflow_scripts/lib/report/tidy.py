@@ -7,6 +7,7 @@ not fit is in the files of tables all the same, and the page says that it is.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
@@ -16,6 +17,7 @@ from workflow_scripts.lib.measures import (
     BEHAVIOURS,
     CHANGES,
     HEADLINE,
+    HOW_WELL,
     MOVEMENT,
     NOISE,
     SIMILARITIES,
@@ -145,10 +147,10 @@ def _levels(case: Case, measures: Sequence[Any]) -> Iterator[Row]:
 def _level_answers(case: Case) -> Iterator[Row]:
     for factor in case.results.factors:
         for place, level in enumerate(case.levels(factor)):
-            for arm in (ANCHOR, *QUESTION):
-                value = case.of(ACCURACY, arm, at=(factor, level))
-                value = case.of(ACCURACY, arm) if value.mean is None and arm is ANCHOR else value
-                yield from _level(factor, level, place, arm.heading, ACCURACY.heading, OWN.name, VALUE, value)
+            for measure, arm in product(HOW_WELL, (ANCHOR, *QUESTION)):
+                value = case.of(measure, arm, at=(factor, level))
+                value = case.of(measure, arm) if value.mean is None and arm is ANCHOR else value
+                yield from _level(factor, level, place, arm.heading, measure.heading, OWN.name, VALUE, value)
 
 
 def _level(factor: str, level: str, place: int, of: str, measure: str, match: str, what: str, one: Estimate) -> Any:
@@ -207,7 +209,7 @@ FILLS: tuple[tuple[str, str, Make], ...] = (
     ("parts over layers", "states", _parts),
     (f"{HEADLINE.heading} over layers", "states", _headline),
     ("answers", "answers", _answers),
-    ("accuracy over levels", "levels", _level_answers),
+    ("scores of answers over levels", "levels", _level_answers),
     (f"{HEADLINE.heading} over levels", "levels", lambda case: _levels(case, [HEADLINE])),
     ("the tuning path", "path", _path),
     ("similarity to the anchor over layers", "states", _against_anchor),

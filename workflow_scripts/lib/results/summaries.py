@@ -5,7 +5,15 @@ from itertools import combinations
 from typing import Any
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, MEASURES, MOVED, NOISE, SIMILARITIES
+from workflow_scripts.lib.measures import (
+    COSINE,
+    HEADLINE,
+    HOW_WELL,
+    MEASURES,
+    MOVED,
+    NOISE,
+    SIMILARITIES,
+)
 from workflow_scripts.lib.measures.contrasts import (
     CONTRASTS,
     DIFFERENCES,
@@ -24,6 +32,7 @@ SIGNIFICANT = 3  # of noise and p, which are small
 ARMS = tuple(arm.name for arm in (ANCHOR, *QUESTION))
 TOGETHER = tuple(combinations(ARMS, 2))
 ASKED = TOGETHER[-1]  # the question's two arms
+SCORED = dict(zip((measure.name for measure in HOW_WELL), ("right", "log-probability"), strict=True))
 
 Cell = tuple[str, str]
 
@@ -51,7 +60,10 @@ def _headline(results: Results, cell: Cell) -> dict[str, float | None]:
     told = {name: results.at(*cell, HEADLINE.name, *ASKED, match=one.name) for name, one in matches.items()}
     effect = told["own less other"]
     found = {name: one.mean for name, one in told.items()} | {"from": effect.low, "to": effect.high, "p": effect.p}
-    found |= {f"{arm} right": results.at(*cell, ACCURACY.name, arm).mean for arm in ARMS}
+    answers = {
+        f"{arm} {SCORED[measure.name]}": results.at(*cell, measure.name, arm) for measure in HOW_WELL for arm in ARMS
+    }
+    found |= {name: one.mean for name, one in answers.items() if one.mean is not None}
     return {name: None if value is None else round(value, 3) for name, value in found.items()}
 
 
@@ -121,13 +133,19 @@ def rows_over_layers(results: Results) -> Iterator[list[Any]]:
 
 
 def rows_over_levels(results: Results) -> Iterator[list[Any]]:
-    """Cosine and noise of every two arms and accuracy of every arm at every level, last layer: rows of levels.csv."""
-    measured = [(COSINE.name, *arms) for arms in TOGETHER] + [(ACCURACY.name, arm, None) for arm in ARMS]
+    """Cosine and noise of every two arms at every level, last layer, and how well each arm answers: rows of levels.csv.
+
+    That is its accuracy, or in generation the log-probability of the data set's answer: what the cell has.
+    """
+    measured: list[tuple[str, str, str | None]] = [(COSINE.name, *arms) for arms in TOGETHER]
+    measured += [(measure.name, arm, None) for measure in HOW_WELL for arm in ARMS]
     for factor in results.factors:
         for cell in results.cells():
             for level in results.levels(*cell, factor):
                 for measure, one, other in measured:
                     mean = results.at(*cell, measure, one, other, factor=factor, level=level).mean
+                    if mean is None and other is None:
+                        continue
                     noise = None  # an answer has none
                     if other is not None:
                         noise = results.at(*cell, NOISE.name, *_of_noise(one, other), factor=factor, level=level).mean

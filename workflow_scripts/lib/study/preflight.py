@@ -32,7 +32,14 @@ from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.material import Material, Shown, material
 from workflow_scripts.lib.study.preview import Look, show
-from workflow_scripts.lib.study.prompt_checks import Asked, asked, check_prompts, embedded
+from workflow_scripts.lib.study.prompt_checks import (
+    Asked,
+    answers,
+    asked,
+    check_answers,
+    check_prompts,
+    embedded,
+)
 from workflow_scripts.lib.study.settings import SettingsError, Study, read_study
 from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out, try_prefix
 from workflow_scripts.lib.tuning.full import check_size
@@ -149,7 +156,8 @@ def _fits(study: Study, model: CheckedModel, read: Material) -> dict[str, Look]:
     """The reference's prompts, and those of every other template, if those of every setting are as they must be."""
     prompts = prompts_by_setting(model, read)
     _check_texts(study, model, read, prompts)
-    lengths = {setting: _longest(prompts[setting], read, shown) for setting, shown in read.shown.items()}
+    most = study.dump_hidden_states.new_tokens
+    lengths = {setting: _longest(prompts[setting], read, shown, most) for setting, shown in read.shown.items()}
     context = context_length(model.config)
     longest = max(lengths, key=lengths.__getitem__)
     if context is not None and lengths[longest] > context:
@@ -191,15 +199,21 @@ def prompts_by_setting(model: CheckedModel, read: Material) -> dict[str, Prompts
 def _check_texts(study: Study, model: CheckedModel, read: Material, prompts: Mapping[str, Prompts]) -> None:
     """Check every text that stands in a prompt of any setting, once for each wording."""
     texts: dict[Prompts, dict[str, Asked]] = {}
+    told: dict[Prompts, dict[str, str]] = {}
     for setting, shown in read.shown.items():
         for task, own in ((None, prompts[setting]), *prompts[setting].others.items()):
             texts.setdefault(own, {}).update((repr(one), one) for one in asked(read.examples, shown.sets, task))
+            if own.generation:
+                told.setdefault(own, {}).update(answers(read.examples, shown.sets, task))
     if read.other:
         at_reference = prompts[REFERENCE.name]
-        in_place = _in_place(study, read, at_reference)
-        texts[at_reference.others[read.other.name]].update((one.id, (one.id, one.fields)) for one in in_place)
+        own, in_place = at_reference.others[read.other.name], _in_place(study, read, at_reference)
+        texts[own].update((one.id, (one.id, one.fields)) for one in in_place)
+        if own.generation:
+            told.setdefault(own, {}).update((one.label, one.id) for one in in_place)
     for own, some in texts.items():
         check_prompts(own, list(some.values()), embedded(model.config))
+        check_answers(own, told.get(own, {}), embedded(model.config))
 
 
 def _in_place(study: Study, read: Material, prompts: Prompts) -> list[Demonstration]:
@@ -209,15 +223,16 @@ def _in_place(study: Study, read: Material, prompts: Prompts) -> list[Demonstrat
     return [one for way in ways for each in read.reference.sets for one in way(each.set, at_hand)]
 
 
-def _longest(prompts: Prompts, read: Material, shown: Shown) -> int:
-    """Tokens of a setting's longest prompt with its label."""
+def _longest(prompts: Prompts, read: Material, shown: Shown, new_tokens: int) -> int:
+    """Tokens of a setting's longest prompt with its label, or in generation its answer or as much as may be written."""
     queries = read.examples.queries
     asked_for = {one.id: len(prompts.query(one.fields)) for one in queries}
     whole = (
         len(prompts.prefix(each.set.demonstrations)) + max(asked_for[one.id] for one in each.asked(queries))
         for each in shown.sets
     )
-    return max(whole) + max(map(len, prompts.labels.values())) - 1
+    follows = [len(prompts.learnt(word)) - 1 for word in read.examples.words or {one.label for one in queries}]
+    return max(whole) + max(*follows, new_tokens if prompts.generation else 0)
 
 
 def main(params: str = "params.yaml", how: str = "") -> None:
@@ -227,7 +242,7 @@ def main(params: str = "params.yaml", how: str = "") -> None:
     except SettingsError as error:
         raise SystemExit(str(error)) from None
     checked = check(study)
-    show(checked.data, checked.looks, brief=how == "--brief")
+    show(checked.data, checked.looks, study.dump_hidden_states.new_tokens, brief=how == "--brief")
     if checked.errors:
         raise SystemExit("\n".join([f"{params}:", *(f"  {line}" for line in checked.errors)]))
     log(f"{params}: checked against its data and models")

@@ -1,7 +1,7 @@
 """What one looks at before a run: one prompt of each arm, the tokens of the labels, and what is odd about either."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from workflow_scripts.lib.arms import Arm
@@ -11,9 +11,10 @@ from workflow_scripts.lib.data.sets import DemonstrationSet
 from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside, beside
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.material import Material
-from workflow_scripts.lib.study.prompt_checks import Asked, asked
+from workflow_scripts.lib.study.prompt_checks import Asked, answers, asked
 
 HEAD, TAIL = 700, 500  # characters of a long prompt that are shown
+FEW = 10  # words that are named, of many
 
 
 class Look(NamedTuple):
@@ -24,15 +25,21 @@ class Look(NamedTuple):
     arms: Sequence[Arm]
 
 
-def show(data: Mapping[str, Material], looks: Mapping[str, Look], *, brief: bool) -> None:
-    """Say what is odd about data sets, and prompts of every model and data set; if not brief, what all look like."""
+def show(data: Mapping[str, Material], looks: Mapping[str, Look], new_tokens: int, *, brief: bool) -> None:
+    """Say what is odd about data sets, and prompts of every model and data set; if not brief, what all look like.
+
+    `new_tokens`: the most that a greedy answer of a generation task has.
+    """
     for name, read in data.items():
         _say(f"datasets.{name}", [] if brief else read.summary.lines(), read.summary.notes())
     for key, (prompts, read, arms) in looks.items():
         given = read.reference.sets
         at_hand = beside(read.other, read.examples.queries, prompts.length)
         told = preview(prompts, read.examples.queries[0], given[0].set, arms, at_hand)
-        _say(key, [] if brief else told, warnings(prompts, asked(read.examples, given)))
+        notes = [*warnings(prompts, asked(read.examples, given))]
+        if prompts.generation:
+            notes += about_answers(prompts, answers(read.examples, given), new_tokens)
+        _say(key, [] if brief else told, notes)
 
 
 def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:
@@ -43,26 +50,27 @@ def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:
 def preview(
     prompts: Prompts, query: Example, given: DemonstrationSet, arms: Sequence[Arm], at_hand: Beside = NOTHING
 ) -> Iterator[str]:
-    """Lines: the labels' tokens, the query's prompt in each arm after that set, and what is tuned on."""
-    yield from _labels(prompts)
+    """Lines: the tokens of labels or of the answer, the query's prompt in each arm after that set, what is tuned on."""
+    yield from _labels(prompts.labels or {query.label: prompts.learnt(query.label)}, prompts)
     for shows, some in _by_prompt(arms).items():
         ids = prompts.prefix(SHOWN[shows](given, at_hand) if shows else ()) + prompts.query(query.fields)
         last = prompts.tokenizer.convert_ids_to_tokens(ids[-1])
         yield f"prompt of {', '.join(arm.name for arm in some)}: {len(ids)} tokens, states at the last one, {last!r}"
         yield from _text(prompts, ids)
     learnt = prompts.completion(given.demonstrations[0])
-    yield f"tuned on such: {len(learnt.prompt)} tokens, and the label's {len(learnt.label)} are learnt"
+    what = "answer" if prompts.generation else "label"
+    yield f"tuned on such: {len(learnt.prompt)} tokens, and the {what}'s {len(learnt.label)} are learnt"
     yield from _text(prompts, learnt.prompt + learnt.label)
 
 
 def warnings(prompts: Prompts, examples: Sequence[Asked]) -> Iterator[str]:
     """A line for each thing that is allowed and that one would want to know."""
-    if prompts.ending:
+    if prompts.ending and not prompts.generation:
         ending = prompts.tokenizer.decode(prompts.ending)
         yield f"one label begins with another: every label is scored and learnt with {ending!r} after it"
     if prompts.merged:
         yield (
-            f"the tokenizer merges the end of `query` with the label ({', '.join(prompts.merged)}), and prompts have "
+            f"the tokenizer merges the end of `query` with the label ({_some(prompts.merged)}), and prompts have "
             "them apart; a space between them belongs to `label`"
         )
     if prompts.template.query.endswith(" "):
@@ -70,16 +78,37 @@ def warnings(prompts: Prompts, examples: Sequence[Asked]) -> Iterator[str]:
             "`query` ends with a space, so that states are taken at a token for it; most tokenizers have the space in "
             "the word that follows: leave it to `label`"
         )
-    for words in _sharing_first(prompts):
+    for words in () if prompts.generation else _sharing_first(prompts):
         yield f"labels {', '.join(words)} begin with the same token: measures of label directions take them for one"
     yield from _texts(prompts, examples)
 
 
-def _labels(prompts: Prompts) -> Iterator[str]:
-    width = max(map(len, prompts.labels))
-    for word, ids in prompts.labels.items():
+def about_answers(prompts: Prompts, told: Collection[str], new_tokens: int) -> Iterator[str]:
+    """The same of the different answers of a generation task."""
+    lengths = [len(prompts.learnt(answer)) for answer in told]
+    cut = sum(length > new_tokens for length in lengths)
+    if not new_tokens:
+        yield "no answer is written: dump_hidden_states.new_tokens is 0, and answers have a log-probability alone"
+    elif cut:
+        yield (
+            f"{cut} of {len(told)} answers have more tokens than may be written (dump_hidden_states.new_tokens is "
+            f"{new_tokens}, the longest answer has {max(lengths)})"
+        )
+    unknown = sum(prompts.tokens.unknown in prompts.learnt(answer) for answer in told)
+    if prompts.tokens.unknown is not None and unknown:
+        yield f"{unknown} of {len(told)} answers hold words that the vocabulary lacks, and can never be written"
+
+
+def _labels(labels: Mapping[str, Sequence[int]], prompts: Prompts) -> Iterator[str]:
+    width, what = max(map(len, labels)), "answer" if prompts.generation else "label"
+    for word, ids in labels.items():
         tokens = " ".join(map(str, prompts.tokenizer.convert_ids_to_tokens(ids)))
-        yield f"label {word:{width}}  tokens {tokens}  ids {' '.join(map(str, ids))}"
+        yield f"{what} {word:{width}}  tokens {tokens}  ids {' '.join(map(str, ids))}"
+
+
+def _some(words: Sequence[str]) -> str:
+    more = len(words) - FEW
+    return ", ".join(words[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def _by_prompt(arms: Iterable[Arm]) -> dict[str | None, list[Arm]]:

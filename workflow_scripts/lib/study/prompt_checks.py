@@ -1,10 +1,10 @@
 """Checks of every prompt that a model is to read of a data set, with the model's own tokenizer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from workflow_scripts.lib.data.examples import Examples
-from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.prompts import LabelError, Prompts
 from workflow_scripts.lib.data.sets import ServingSet
 from workflow_scripts.lib.data.template import filled, pieces
 from workflow_scripts.lib.data.tokens import TokenizerError
@@ -25,6 +25,12 @@ def asked(examples: Examples, sets: Iterable[ServingSet], task: str | None = Non
     queries = {} if task else {one.id: one.fields for one in examples.queries}
     shown = {one.id: one.fields for each in sets for one in each.set.demonstrations if one.task == task}
     return list((queries | shown).items())
+
+
+def answers(examples: Examples, sets: Iterable[ServingSet], task: str | None = None) -> dict[str, str]:
+    """Every answer of a generation task that is expected or shown -> an example with it; with `task`, that one's."""
+    queries = {} if task else {one.label: one.id for one in examples.queries}
+    return {one.label: one.id for each in sets for one in each.set.demonstrations if one.task == task} | queries
 
 
 def embedded(config: Any) -> int | None:
@@ -50,6 +56,21 @@ def check_prompts(prompts: Prompts, examples: Sequence[Asked], embeddings: int |
         if begins != before:
             raise TokenizerError(f"{where}: the tokenizer puts {begins} before this text and {before} before others")
         _check_embedded(where, ids, prompts, embeddings)
+
+
+def check_answers(prompts: Prompts, told: Mapping[str, str], embeddings: int | None) -> None:
+    """The same of answers -> an example that has it, and LabelError for one that holds the separator, where it ends."""
+    for answer, where in told.items():
+        if prompts.template.separator in answer:
+            raise LabelError(
+                f"{where}: the answer holds the separator {prompts.template.separator!r}, at which answers end; choose "
+                "another in `template.separator`, or leave the example out"
+            )
+        try:
+            ids = prompts.learnt(answer)
+        except TokenizerError as error:
+            raise TokenizerError(f"{where}: {error}") from None
+        _check_embedded(f"{where}: the answer", ids, prompts, embeddings)
 
 
 def _of_template(prompts: Prompts) -> Iterator[tuple[str, list[int]]]:

@@ -1,11 +1,12 @@
 """The list of figures: what each shows of which table, what a reader may choose there, and its words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import altair as alt
 
-from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE
+from workflow_scripts.lib.measures import COSINE, HEADLINE, HOW_WELL
 from workflow_scripts.lib.report.cases import ICL_IT
 from workflow_scripts.lib.report.charts import arms, layers, levels, losses, overview
 from workflow_scripts.lib.report.choice import Where
@@ -114,7 +115,8 @@ FIXED = (
         "answers",
         "behaviour",
         "How often each arm is right",
-        "Within the label set, and over the whole vocabulary. The anchor is shown no set, hence no interval.",
+        "Within the label set, and over the whole vocabulary; of generation, what is written. The anchor is shown no "
+        "set, hence no interval.",
         "answers",
         arms.WHERE_ANSWERS,
         arms.answers,
@@ -159,13 +161,16 @@ def _of_factor(results: Results, factor: str) -> Sequence[Figure]:
             levels.where_effects(factor),
             lambda: levels.effects([name for name in names if name != at]),
         ),
-        Figure(
-            f"factor-{factor}-accuracy",
-            f"factor-{factor}",
-            f"{factor}: accuracy",
-            f"{begun(ACCURACY.heading)}, of each arm; the shaded level is the reference.",
-            "levels",
-            levels.where_accuracies(factor),
-            lambda: levels.accuracies(names, at),
+        *(
+            Figure(
+                f"factor-{factor}-{measure.name}",
+                f"factor-{factor}",
+                f"{factor}: {measure.heading.split(',')[0]}",
+                f"{begun(measure.heading)}, of each arm; the shaded level is the reference.",
+                "levels",
+                levels.where_scores(factor, measure),
+                partial(levels.scores, names, at, measure),
+            )
+            for measure in HOW_WELL
         ),
     )

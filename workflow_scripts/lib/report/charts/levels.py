@@ -7,6 +7,7 @@ import altair as alt
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
 from workflow_scripts.lib.measures import ACCURACY, HEADLINE, MOVEMENT
 from workflow_scripts.lib.measures.contrasts import OWN
+from workflow_scripts.lib.measures.kinds import Measure
 from workflow_scripts.lib.report.charts.look import (
     INTERVAL,
     SOFT,
@@ -29,9 +30,9 @@ def where_effects(factor: str) -> dict[str, object]:
     return {**CASE, "factor": [factor], "what": [EFFECT], "measure": "@measure"}
 
 
-def where_accuracies(factor: str) -> dict[str, object]:
-    """Accuracies at every level."""
-    return {**CASE, "factor": [factor], "what": [VALUE], "measure": [ACCURACY.heading]}
+def where_scores(factor: str, measure: Measure) -> dict[str, object]:
+    """How well arms answer at every level."""
+    return {**CASE, "factor": [factor], "what": [VALUE], "measure": [measure.heading]}
 
 
 def effects(levels: Sequence[str]) -> alt.FacetChart:
@@ -39,12 +40,12 @@ def effects(levels: Sequence[str]) -> alt.FacetChart:
     return panels(_points(levels, "match", HEADINGS, "change against the reference", zero=True), height=170)
 
 
-def accuracies(levels: Sequence[str], reference: str) -> alt.FacetChart:
-    """Accuracy of the anchor and the two arms at every level; the reference's level is marked."""
+def scores(levels: Sequence[str], reference: str, measure: Measure) -> alt.FacetChart:
+    """How well the anchor and the two arms answer at every level; the reference's level is marked."""
     names = {arm.heading: arm.heading for arm in (ANCHOR, *QUESTION)}
     at = alt.Chart().transform_aggregate(groupby=["level", "dataset"]).transform_filter(alt.datum.level == reference)
     mark = at.mark_rule(color=SOFT, strokeWidth=14, opacity=0.13).encode(x=_level(levels))
-    return panels([mark, *_points(levels, "of", names, ACCURACY.heading, zero=False)], height=150)
+    return panels([mark, *_points(levels, "of", names, measure.heading, zero=False)], height=150)
 
 
 def _level(levels: Sequence[str]) -> alt.X:

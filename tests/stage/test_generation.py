@@ -1,0 +1,180 @@
+"""A generation task through all stages, on a tiny model and a tokenizer of bytes: names from English to Czech."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sacrebleu.metrics import CHRF as SACREBLEU
+
+from tests import hand_tokenizers, reference
+from tests.cell import Made, compare, make, patch
+from tests.conftest import tiny_config
+from tests.stage.test_report import outputs_in
+from tests.synthetic_cells import CELLS, FILES, SETTINGS
+from workflow_scripts.aggregate_similarity import aggregate_similarity
+from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED
+from workflow_scripts.lib.artifacts.states import open_states
+from workflow_scripts.lib.data.choice import Choice
+from workflow_scripts.lib.data.examples import read_examples
+from workflow_scripts.lib.data.prompts import Prompts
+from workflow_scripts.lib.data.sets import read_sets
+from workflow_scripts.lib.data.sources import CldrDataset
+from workflow_scripts.lib.lora.apply import with_adapter
+from workflow_scripts.lib.measures import CHRF, EXACT_MATCH, LOG_PROB_PER_TOKEN, MEASURES, SAME_TEXT
+from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, SAME_LABEL
+from workflow_scripts.lib.measures.kinds import Accord, Behaviour
+from workflow_scripts.lib.measures.on_texts import Scored
+from workflow_scripts.lib.models.load import load_model
+from workflow_scripts.lib.models.sources import LocalModel
+from workflow_scripts.lib.report.settings import RenderReport
+from workflow_scripts.render_report import render_report
+
+pytestmark = pytest.mark.stage
+COUNTRIES = CldrDataset(
+    source="cldr",
+    kinds=["country"],
+    locales=["cs"],
+    answer_column="name",
+    template={"query": "Review {english}\nLabel", "separator": "\n"},
+    queries=0.2,
+)
+ARMS = ("anchor", "icl", "it")
+NEW_TOKENS = 6
+OF_TEXTS = {measure.name for measure in MEASURES if getattr(measure, "kind", None) and issubclass(measure.kind, Scored)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from workflow_scripts.lib.models.weights import random_model
+
+    path, tokenizer = tmp_path_factory.mktemp("models") / "bytes", hand_tokenizers.byte_level()
+    random_model(tiny_config("llama", len(tokenizer)), seed=0).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def cell(folder, model, new_tokens):
+    shown = {"reference": Choice(shots=3)}
+    source = LocalModel(source="local", path=model)
+    return patch(compare(make(Made(folder), source, shown, ARMS, COUNTRIES, draws=3, new_tokens=new_tokens)))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, folder):
+    return cell(tmp_path_factory.mktemp("written"), folder, NEW_TOKENS)
+
+
+def asked(made):
+    data, loaded = read_examples(made.examples), load_model(made.weights)
+    return data, Prompts(loaded.tokenizer, data.template, data.words), loaded.model
+
+
+def rows(made, arm, set_id=None):
+    with open_states(made.states("reference", arm)) as file:
+        names = ["query", "answer", "answer_tokens", "answer_log_prob", "written", "label"]
+        return file.columns(set_id, names).to_pylist()
+
+
+def measured(made):
+    return pq.read_table(made.compared()).to_pylist()
+
+
+@pytest.mark.parametrize("arm", [ANCHOR, ICL, IT], ids=lambda arm: arm.name)
+def test_answers_are_scored_and_written_as_by_transformers(made, arm):
+    data, prompts, model = asked(made)
+    [first, *_] = read_sets(made.sets("reference"))
+    before = prompts.prefix(first.set.demonstrations if arm.shows else ())
+    for query, row in zip(data.queries, rows(made, arm, first.set.id if arm.given else None), strict=True):
+        ids, answer = before + prompts.query(query.fields), prompts.learnt(query.label)
+        if arm.weights:
+            with with_adapter(model, made.adapters("reference", TUNED) / first.set.id):
+                score, written = reference.label_log_prob(model, ids, answer), reference.written(model, ids, NEW_TOKENS)
+        else:
+            score, written = reference.label_log_prob(model, ids, answer), reference.written(model, ids, NEW_TOKENS)
+        assert (row["query"], row["answer"], row["answer_tokens"]) == (query.id, query.label, len(answer))
+        assert row["answer_log_prob"] == pytest.approx(score, abs=1e-4)
+        assert row["written"] == prompts.answer(written)
+
+
+def test_an_answer_is_learnt_with_the_separator_that_ends_it(made):
+    data, prompts, _ = asked(made)
+    newline = prompts.tokenizer("\n")["input_ids"]
+    for one in data.pool:
+        assert prompts.learnt(one.label) == prompts.tokenizer(f" {one.label}")["input_ids"] + newline
+    tuned = pq.read_table(made.adapters("reference", TUNED) / "tuning.parquet").to_pylist()
+    for each, row in zip(read_sets(made.sets("reference")), tuned, strict=True):
+        assert row["supervised_tokens"] == sum(len(prompts.learnt(one.label)) for one in each.set.demonstrations)
+
+
+def test_measures_of_labels_are_absent_and_those_of_answers_there(made):
+    names = {row["measure"] for row in measured(made)}
+    labels = {one.name for one in MEASURES if getattr(one, "of_labels", False)}
+    labels |= {one.name for one in MEASURES if isinstance(one, Behaviour | Accord)} - OF_TEXTS
+    assert names & (OF_TEXTS | labels) == OF_TEXTS
+    matches = {row["match"] for row in measured(made)}
+    assert OTHER_LABEL.name in matches
+    assert SAME_LABEL.name not in matches
+    assert pq.read_table(made.patched).num_rows == 0
+
+
+def test_chrf_is_sacrebleus_and_exact_match_is_equality(made):
+    for number, each in enumerate(read_sets(made.sets("reference"))):
+        texts = rows(made, ICL, each.set.id)
+        expected = {
+            CHRF.name: np.mean([SACREBLEU().sentence_score(r["written"], [r["answer"]]).score / 100 for r in texts]),
+            EXACT_MATCH.name: np.mean([r["written"] == r["answer"] for r in texts]),
+            LOG_PROB_PER_TOKEN.name: np.mean([r["answer_log_prob"] / r["answer_tokens"] for r in texts]),
+        }
+        found = {
+            row["measure"]: row["value"]
+            for row in measured(made)
+            if (row["draw"], row["one"]) == (number, ICL.name) and row["measure"] in expected
+        }
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_two_arms_answer_the_same_where_they_write_the_same(made):
+    sets = [each.set.id for each in read_sets(made.sets("reference"))]
+    for number, set_id in enumerate(sets):
+        both = zip(rows(made, ICL, set_id), rows(made, IT, set_id), strict=True)
+        share = np.mean([one["written"] == other["written"] for one, other in both])
+        [row] = [
+            row
+            for row in measured(made)
+            if (row["measure"], row["draw"], row["one"], row["other"]) == (SAME_TEXT.name, number, "icl", "it")
+        ]
+        assert row["value"] == share
+
+
+def test_without_new_tokens_answers_are_scored_alone(tmp_path, folder):
+    made = cell(tmp_path, folder, 0)
+    assert {row["written"] for row in rows(made, ANCHOR)} == {None}
+    assert {row["measure"] for row in measured(made)} & OF_TEXTS == {LOG_PROB_PER_TOKEN.name}
+    assert {row["answers"] for row in measured(made)} == {"all"}
+
+
+def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
+    outputs = {name: tmp_path / file for name, file in FILES.items()}
+    where = {stage: f"{made.folder}/{stage}/{CELLS}" for stage in ("compare_hidden_states", "patch_hidden_states")}
+    grid = {"models": [made.model], "datasets": [made.dataset], "factors": ["reference"]}
+    told = {"levels": {}, "reference": {}}
+    aggregate_similarity(
+        *where.values(), **grid, patched_factors=["reference"], **told, settings=SETTINGS, seed=0, **outputs
+    )
+    metrics = json.loads(outputs["metrics"].read_text())[made.model][made.dataset]
+    assert OF_TEXTS - {SAME_TEXT.name} <= metrics.keys()
+    assert metrics[LOG_PROB_PER_TOKEN.name].keys() == {"anchor", "icl", "it"}
+    tables = [outputs[name] for name in ("similarity", "parts", "effects")]
+    words = {"controls": {}, "provenance": {}, "settings": RenderReport(title="Names")}
+    beside = {
+        "about": f"{made.folder}/prepare_model/{{model}}",
+        "adapters": f"{made.folder}/tune_lora/{{model}}/{{dataset}}/reference/{IT.weights.name}",
+        "examples": f"{made.folder}/prepare_dataset/{{dataset}}.parquet",
+        "sets": f"{made.folder}/sample_demonstrations/{{dataset}}/reference.parquet",
+    }
+    named = {"models": [made.model], "datasets": [made.dataset], "arms": list(ARMS)}
+    render_report(*tables, **beside, **named, **told, **words, **outputs_in(tmp_path))
+    shown = (tmp_path / "report.html").read_text().split("<h2>How to read it")[0]
+    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
+        assert measure.heading in shown

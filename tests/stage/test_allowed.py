@@ -118,7 +118,8 @@ def test_long_rope_shares_a_prefix_where_no_prompt_crosses(capsys):
     model = long_rope()
     for before, lengths, whole in ((5, (3, 9), False), (TURN + 1, (3, 40), False), (5, (3, 40), True)):
         prefix, *queries = random_ids(before, *lengths)
-        past, _ = Reader(model, LABELS, tokens_per_batch=100)._split(prefix, queries)
+        reader = Reader(model, LABELS, tokens_per_batch=100)
+        past, _ = reader.split(prefix, queries, reader.more)
         assert (past is None) == whole
     assert f"whole prompts: after {TURN} tokens the model has other rotary frequencies" in capsys.readouterr().err
 

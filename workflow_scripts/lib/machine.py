@@ -7,6 +7,7 @@ import psutil
 
 MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 USED = 0.8  # of memory: the rest is for the system, for files that are read, and for what an estimate leaves out
+LIBRARIES = 2**30  # bytes: of torch and transformers 0.5 GB, of small batches as much
 GPUS = ("nvidia[0-9]*", "kfd", "dxg")  # under /dev: NVIDIA's, AMD's, and either in Windows' Linux
 
 
@@ -40,9 +41,6 @@ def threads(parameters: int, cores: int, memory: int) -> int:
 def needed(parameters: int) -> int:
     """Bytes that a job needs at least: weights in float32, half as much for states and adapters, and the libraries."""
     return int(4 * parameters * 1.5) + LIBRARIES
-
-
-LIBRARIES = 2**30  # of torch and transformers 0.5 GB, of small batches as much
 
 
 def share(threads: int) -> int:

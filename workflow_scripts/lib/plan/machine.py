@@ -1,14 +1,15 @@
 """The machine at hand: cores, memory, disk; and how fast it reads and tunes, measured in seconds on a small sample."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.data.prompts import Completion
 from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.lora.settings import TuneLora
@@ -43,11 +44,7 @@ class Rates(NamedTuple):
 
 def here(folder: Path = Path()) -> Machine:
     """The machine at hand; the disk is that of a folder."""
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text(encoding="utf-8").splitlines() if meminfo.exists() else []
-    known = {name: float(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Machine(len(os.sched_getaffinity(0)), known.get("MemAvailable", pages), shutil.disk_usage(folder).free)
+    return Machine(machine.cores(), psutil.virtual_memory().available, shutil.disk_usage(folder).free)
 
 
 def rates(config: Any, model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora) -> Rates:

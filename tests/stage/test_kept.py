@@ -135,6 +135,7 @@ def test_layers_to_keep_and_to_patch_are_checked_before_anything_runs():
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name in ("models", "datasets"):
         content[name] = dict([next(iter(content[name].items()))])
+    content["arms"] = ["anchor", "icl", "it"]
     content["factors"] = {"shots": [1]}
     content["dump_hidden_states"]["layers"] = [0, 9]
     (line,) = check(check_study(content, "params.yaml")).errors

@@ -18,7 +18,6 @@ WIDTHS = {"one-column": 85, "two-column": 178}  # millimetres
 POINT = 0.352778  # millimetres
 DRAWN_AT = {"one-column": 1.6, "two-column": 1.4}  # then scaled down: type of 11 points comes out at 7 and 8
 Spec = dict[str, Any]
-NAMED = re.compile(rb"(?:^ +/\w+ \d+ 0 R\n){2,}", re.MULTILINE)  # neighbouring entries of a dictionary of a PDF
 
 
 def spec_of(draw: Callable[[], alt.FacetChart]) -> Spec:
@@ -90,12 +89,7 @@ def write(spec: Spec, rows: Sequence[Mapping[str, Any]], folder: Path, name: str
         svg = on_paper(svg_of(with_rows(spec, rows, pixels * DRAWN_AT[called], labels)))
         svg = _scaled(svg, pixels)
         (folder / f"{name}-{called}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{name}-{called}.pdf").write_bytes(_ordered(vl_convert.svg_to_pdf(svg)))
-
-
-def _ordered(pdf: bytes) -> bytes:
-    """A PDF whose fonts and pictures are named in order: the compiler's order is another in every call."""
-    return NAMED.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
+        (folder / f"{name}-{called}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
 
 
 def _scaled(svg: str, width: float) -> str:

@@ -27,8 +27,8 @@ COUNTS = {
 }
 # Libraries that write down or carry exactly what they are given; a new release of one is no reason to use a GPU again.
 CARRIES = {
-    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "platformdirs", "psutil"),
-    *("pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
+    *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "pikepdf"),
+    *("platformdirs", "psutil", "pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
 OURS = "workflow_scripts"
 

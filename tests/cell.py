@@ -150,7 +150,7 @@ def other_task(at):
 
 def imported(at):
     """An adapter that peft itself makes and saves, with random weights; made once."""
-    folder = at.folder / "imported"
+    folder = at.folder.parent / f"{at.folder.name}-imported"
     if not folder.exists():
         torch.manual_seed(5)
         config = LoraConfig(r=2, lora_alpha=2, task_type="CAUSAL_LM", init_lora_weights=False)

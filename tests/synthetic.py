@@ -107,7 +107,7 @@ def noise_cell(levels=LEVELS, draws=DRAWS, arms=ARMS, *, queries=QUERIES, layers
     blocks = []
     for arm in named(arms):
         for each in sets if arm.given else [None]:
-            far = 1 if arm.given else 1e-3 * (arm.role == "repeat")
+            far = 1 if arm.compared else 1e-3 * (arm.role == "repeat")
             digest = each.set.id if each else None
             scores = np.log(dice.dirichlet(np.ones(LABELS), size=queries))
             labels, ids = [i % LABELS for i in range(queries)], [f"q{i}" for i in range(queries)]

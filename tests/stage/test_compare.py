@@ -105,7 +105,7 @@ def test_no_level_draw_layer_arm_or_match_is_lost(tmp_path):
     frame, products = noise_cell(arms=synthetic.ALL_ARMS).compare(tmp_path)
     assert not frame.duplicated(KEYS).any()
     assert frame.level.drop_duplicates().tolist() == list(synthetic.LEVELS)
-    drawn, arms = 7, 8
+    drawn, arms = 11, 12
     pairs, layers = drawn * (drawn - 1) // 2, synthetic.LAYERS + 1
     cells = len(synthetic.LEVELS) * synthetic.DRAWS
     cosines = frame[(frame.measure == "cosine") & (frame.answers == "all")]

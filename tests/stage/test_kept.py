@@ -135,8 +135,7 @@ def test_layers_to_keep_and_to_patch_are_checked_before_anything_runs():
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name in ("models", "datasets"):
         content[name] = dict([next(iter(content[name].items()))])
-    content["arms"] = ["anchor", "icl", "it"]
-    content["factors"] = {"shots": [1]}
+    content["factors"], content["arms"] = {"shots": [1]}, ["anchor", "icl", "it"]
     content["dump_hidden_states"]["layers"] = [0, 9]
     (line,) = check(check_study(content, "params.yaml")).errors
     assert line == "models.pocket: dump_hidden_states.layers: the model has layers 0 to 4, and not 9"

@@ -262,7 +262,7 @@ def test_adapters_that_do_not_fit_are_refused(tiny_model, tmp_path):
         pass
     folder = saved(tiny_model, tmp_path / "a")
     config = folder / "adapter_config.json"
-    for key, value in (("use_dora", True), ("rank_pattern", {"x": 2})):
+    for key, value in (("use_dora", True), ("modules_to_save", ["lm_head"])):
         config.write_text(json.dumps({**json.loads(adapter_config(tiny_model, TUNING)), key: value}))
         with pytest.raises(AdapterError, match="not plain LoRA"), with_adapter(tiny_model, folder):
             pass

@@ -17,6 +17,8 @@ from workflow_scripts.lib.patching.patches import PATCHES
 from workflow_scripts.lib.plan.jobs import COMPARE, DUMP, PATCH, TUNE
 from workflow_scripts.lib.plan.survey import survey
 from workflow_scripts.lib.study.settings import check_study
+from workflow_scripts.lib.tuning import full
+from workflow_scripts.lib.tuning.prefix import TrainedPrefix
 
 pytestmark = pytest.mark.stage
 
@@ -55,6 +57,8 @@ def ran(tmp_path_factory, tiny_folder):
     with pytest.MonkeyPatch.context() as patched, count.hooked():
         patched.setattr(Reader, "read", count.within(DUMP, Reader.read))
         patched.setattr(Stack, "losses", count.within(TUNE, Stack.losses))
+        patched.setattr(TrainedPrefix, "loss", count.within(TUNE, TrainedPrefix.loss))
+        patched.setattr(full, "_loss", count.within(TUNE, full._loss))
         patched.setattr(Teacher, "lessons", count.within(TUNE, lambda *given: iter([*LESSONS(*given)])))
         at = make(Made(tmp_path_factory.mktemp("ran")), LocalModel(source="local", path=tiny_folder))
         patched.setattr(Reader, "read", count.within(PATCH, READ))
@@ -69,7 +73,10 @@ LESSONS, READ = Teacher.lessons, Reader.read
 def jobs(tiny_folder):
     content = params() | {
         "models": {"model": {"source": "local", "path": str(tiny_folder)}},
-        "datasets": {"data": {"source": "world", "task": "topic"}},
+        "datasets": {
+            name: {"source": "world", "task": task} for name, task in (("data", "topic"), ("other", "sentiment"))
+        },
+        "imported": {"model": "an/adapter"},
         "factors": {"shots": [4]},
         "draws": DRAWS,
         "queries": QUERIES,
@@ -81,7 +88,7 @@ def jobs(tiny_folder):
     content["patch_hidden_states"]["patches"] = [one.name for one in PATCHES]
     found = survey(check_study(content, "params.yaml"))
     assert not found.notes
-    return found.jobs
+    return [job for job in found.jobs if job.dataset in ("data", "")]
 
 
 @pytest.mark.parametrize("stage", [TUNE, DUMP, PATCH])

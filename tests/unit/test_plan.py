@@ -106,7 +106,7 @@ def test_an_arm_runs_what_it_shows(given, shows, expected):
 
 
 def test_tuning_is_every_step_and_a_last_look():
-    found = tuned(MODEL, TUNING, AT, LORA, taught=False, kept=2)
+    found = tuned(MODEL, TUNING, AT, LORA, trains="lora", taught=False, kept=2)
     tokens, squares = 4 + 5 + 4 + 6, 16 + 25 + 16 + 36
     assert found.tokens == 4 * tokens
     step = 20 * tokens + 2 * squares + 2 * 100 * 4
@@ -114,8 +114,18 @@ def test_tuning_is_every_step_and_a_last_look():
     assert found.disk == 3 * (2 * (24 * 4 + 4 * 125 + 1200) + 4400)
 
 
+def test_whole_models_and_prefixes_are_as_large_as_they_are():
+    whole, prefix = (tuned(MODEL, TUNING, AT, LORA, trains=one, taught=False, kept=0) for one in ("model", "prefix"))
+    assert whole.disk == 2 * (4 * 1000 + 6 * 125 + 1200) + 4400
+    assert prefix.disk == 4 * 6 * (7 + 9) + 2 * (6 * 125 + 1200) + 4400
+    forward, past = 10 * 19 + 93 + 100 * 4, 7 * 9 + 9 * 10
+    assert whole.flops == (3 * 3 + 1) * forward
+    assert prefix.flops == 3 * (20 * 19 + 2 * (93 + past) + 2 * 100 * 4) + forward + past
+    assert prefix.memory < whole.memory
+
+
 def test_imitations_are_taught_first():
-    plain, taught = (tuned(MODEL, TUNING, AT, LORA, taught=one, kept=0) for one in (False, True))
+    plain, taught = (tuned(MODEL, TUNING, AT, LORA, trains="lora", taught=one, kept=0) for one in (False, True))
     assert taught.tokens - (7 + 9 + 8 * 2) == 4 * 8 * (1 + 2)  # what teachers read; pupils of four texts of two tokens
     assert taught.host > plain.host
 

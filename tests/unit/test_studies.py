@@ -13,7 +13,7 @@ from workflow_scripts.lib.study.settings import Study, read_study
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 PAPERS = [path for path in STUDIES if path.stem.startswith("paper-")]
 OF_MODELS = [*PAPERS, *(path for path in STUDIES if path.stem in ("modern-8b", "small-gpu"))]
-NO_CHOICE = {"models", "counts_as", "prepare_model", "render_report"}
+NO_CHOICE = {"models", "imported", "counts_as", "prepare_model", "render_report"}
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

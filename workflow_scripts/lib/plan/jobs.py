@@ -10,13 +10,12 @@ from workflow_scripts.lib.plan import comparing
 from workflow_scripts.lib.plan.arithmetic import Reading, Tuning
 from workflow_scripts.lib.plan.lengths import Lengths
 from workflow_scripts.lib.plan.machine import Rates
-from workflow_scripts.lib.plan.work import Work, asked, patched, read, states_on_disk, tuned
+from workflow_scripts.lib.plan.work import THERE_AND_BACK, Work, asked, patched, read, states_on_disk, tuned
 from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import BY_QUERY, REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study
 
 OF_PATCHED = 2  # bytes on disk of a row: few values, each many times
-THERE_AND_BACK = 3  # forwards that a step of training all weights takes
 PREPARE = "prepare_model"
 TUNE, DUMP, COMPARE, PATCH = "tune_lora", "dump_hidden_states", "compare_hidden_states", "patch_hidden_states"
 
@@ -103,7 +102,8 @@ class Jobs:
             if self.grid.tuned(self.name, setting, weights):
                 kept = len(self.grid.kept_steps(setting, weights.name))
                 cost, taught = self.model.tuning[tuning_key(settings)], weights.teacher is not None
-                made = tuned(self.model.reading, cost, self.at[setting], settings, taught=taught, kept=kept)
+                of = (self.model.reading, cost, self.at[setting], settings)
+                made = tuned(*of, trains=weights.trains, taught=taught, kept=kept)
                 yield self._job(TUNE, factor, made)
 
     def _dumped(self, setting: str) -> Iterator[Job]:

@@ -74,7 +74,7 @@ def _rates(config: Any, model: Reading, tuning: Tuning, at: Lengths, settings: T
     def of_sets(number: int, steps: int = LATER) -> float:
         some = at._replace(sets=at.sets[:number])
         quick = settings.model_copy(update={"steps": steps})
-        return tuned(model, tuning, some, quick, taught=False, kept=0).flops
+        return tuned(model, tuning, some, quick, trains="lora", taught=False, kept=0).flops
 
     sets = _within(of_sets, len(at.sets))
     cases = [Case(str(i), [Completion(_ids(n), [1]) for n in one.learnt], i) for i, one in enumerate(at.sets[:sets])]

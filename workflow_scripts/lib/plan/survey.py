@@ -32,7 +32,7 @@ class Survey(NamedTuple):
 
 def survey(study: Study) -> Survey:
     """Look at all that a study names; StudyError where a model's shape is known from nowhere."""
-    grid = Grid(study.factors, study.varied, study.arms, study.models)
+    grid = Grid(study.factors, study.varied, study.arms, study.models, study.imported)
     notes: list[str] = []
 
     def tried(key: str, look: Callable[..., Any], *given: Any) -> Any:

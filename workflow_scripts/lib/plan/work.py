@@ -9,6 +9,7 @@ from workflow_scripts.lib.plan.arithmetic import Reading, Tuning
 from workflow_scripts.lib.plan.lengths import Lengths
 
 FLOAT = 4
+THERE_AND_BACK = 3  # forwards that a step of training all weights takes
 ON_GPU = 4096  # tokens of a batch that a dump begins with there (lib/forward/budget.py)
 OF_VALUES, OF_COLUMN, OF_FILE, OF_ROW = 0.87, 165, 3500, 60  # bytes of a file of states, as files have them
 OTHER_COLUMNS = 12
@@ -77,30 +78,42 @@ def states_on_disk(model: Reading, every: Sequence[Asked], kept: Sequence[int], 
     return values + rows * (OF_ROW + labels * FLOAT) + OF_FILE + len(every) * (len(kept) + OTHER_COLUMNS) * OF_COLUMN
 
 
-def tuned(model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora, *, taught: bool, kept: int) -> Work:
-    """Adapters of every set; `taught` ones imitate on texts of the pool. kept: moments of the tuning on disk."""
+def tuned(
+    model: Reading, tuning: Tuning, at: Lengths, settings: TuneLora, *, trains: str, taught: bool, kept: int
+) -> Work:
+    """What is tuned on every set; `taught` adapters imitate on texts of the pool. kept: moments of the tuning on disk.
+
+    trains: as `Weights` has it. Keys and values of a prefix, and whole models, are tuned one set after the other.
+    """
     rows = [one.learnt for one in at.sets]
     taught_by = Work()
     if taught:
         texts = [round(at.text)] * min(settings.distilled_on, at.others)
         taught_by = read(model, [Asked(one.shown, texts) for one in at.sets], (1,), sharing=True)
         rows = [tuple(at.start + length for length in texts) for _ in at.sets]
+    before = [one.shown if trains == "prefix" else 0 for one in at.sets]  # tokens whose keys and values are tuned
     tokens = sum(map(sum, rows))
-    attended = sum(length**2 for row in rows for length in row)
+    attended = sum(length * (past + length) for row, past in zip(rows, before, strict=True) for length in row)
     positions = sum(map(len, rows)) * (1 if taught else sum(at.labels) / len(at.labels))
-    step = tuning.flops.of(tokens, attended) + 2 * model.head * positions
     last = model.flops.of(tokens, attended) + model.head * positions
+    step = (
+        THERE_AND_BACK * last if trains == "model" else tuning.flops.of(tokens, attended) + 2 * model.head * positions
+    )
     batch, longest = min(settings.most_tokens_per_batch, tokens), max(map(max, rows))
-    side_by_side = min(settings.adapters_at_once, len(rows))
+    side_by_side = min(settings.adapters_at_once, len(rows)) if trains == "lora" else 1
+    numbers = [
+        {"lora": tuning.weights, "prefix": model.cache * past, "model": model.weights}[trains] for past in before
+    ]
+    most, tensors = max(numbers), tuning.tensors if trains == "lora" else 2 * model.layers
     lesson = (model.layers * model.width + model.head / (2 * model.width)) * FLOAT if taught else 0
     return Work(
-        tokens * (settings.steps + 1) + taught_by.tokens,
+        tokens * (settings.steps + 1) + taught_by.tokens + sum(before),
         step * settings.steps + last + taught_by.flops,
         (3 * settings.steps + 1) * ceil(tokens / settings.most_tokens_per_batch) + taught_by.passes,
-        disk=(1 + kept) * (len(rows) * (tuning.weights * FLOAT + tuning.tensors * OF_TENSOR + OF_ADAPTER) + OF_TABLE),
-        # Weights of the adapters, gradients and AdamW's two moments.
-        memory=tuning.kept.of(batch, batch * longest) * FLOAT + side_by_side * tuning.weights * 4 * FLOAT,
-        host=sum(map(len, rows)) * lesson + side_by_side * (1 + kept) * tuning.weights * FLOAT,
+        disk=(1 + kept) * (sum(numbers) * FLOAT + len(rows) * (tensors * OF_TENSOR + OF_ADAPTER) + OF_TABLE),
+        # What is tuned, gradients and AdamW's two moments.
+        memory=tuning.kept.of(batch, batch * longest) * FLOAT + side_by_side * most * 4 * FLOAT,
+        host=sum(map(len, rows)) * lesson + side_by_side * (1 + kept) * most * FLOAT,
     )
 
 

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import altair as alt
+import pikepdf
 import vl_convert
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
@@ -89,7 +91,14 @@ def write(spec: Spec, rows: Sequence[Mapping[str, Any]], folder: Path, name: str
         svg = on_paper(svg_of(with_rows(spec, rows, pixels * DRAWN_AT[called], labels)))
         svg = _scaled(svg, pixels)
         (folder / f"{name}-{called}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{name}-{called}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
+        (folder / f"{name}-{called}.pdf").write_bytes(_settled(vl_convert.svg_to_pdf(svg)))
+
+
+def _settled(pdf: bytes) -> bytes:
+    """The same in one order of its objects: it comes in another one in each process."""
+    with pikepdf.open(BytesIO(pdf)) as read, BytesIO() as written:
+        read.save(written, deterministic_id=True)
+        return written.getvalue()
 
 
 def _scaled(svg: str, width: float) -> str:

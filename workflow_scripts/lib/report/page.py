@@ -128,6 +128,8 @@ would?</p>
 {% if name == "prompts" %}
 <p class="key small">
 {% for kind in kinds %}<span style="--part: {{ kind.colour }}">{{ kind.name }}</span> {% endfor %}</p>
+<p class="small">Arms that show another task are not here: <code>make check</code> prints their prompts, with the
+model's tokens.</p>
 {% for dataset, some in prompts %}
 <details{{ " open" if loop.first }}><summary>{{ dataset }}</summary>
 {% for prompt in some %}

@@ -59,7 +59,7 @@ def tune_all(
         except torch.OutOfMemoryError:
             raise TuningError(
                 f"{case.name}: memory does not hold the weights, their gradient, two moments and a batch; lower "
-                f"tune_lora.most_tokens_per_batch (is {tuning.most_tokens_per_batch}), or leave `full` out of `arms`"
+                f"tune_lora.tokens_per_batch (is {tuning.most_tokens_per_batch}), or leave `full` out of `arms`"
             ) from None
         yield made
 

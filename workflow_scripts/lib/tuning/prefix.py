@@ -69,7 +69,7 @@ def tune_prefixes(
         except torch.OutOfMemoryError:
             raise TuningError(
                 f"{case.name}: memory does not hold the keys and values of {len(case.shown)} tokens, their optimiser "
-                f"and a batch of examples; lower tune_lora.most_tokens_per_batch (is {tuning.most_tokens_per_batch})"
+                f"and a batch of examples; lower tune_lora.tokens_per_batch (is {tuning.most_tokens_per_batch})"
             ) from None
 
 

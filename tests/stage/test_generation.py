@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from sacrebleu.metrics import CHRF as SACREBLEU
 
 from tests import hand_tokenizers, reference
@@ -20,6 +21,8 @@ from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.sources import CldrDataset
+from workflow_scripts.lib.forward.reader import Reader
+from workflow_scripts.lib.forward.shared_prefix import encoded
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.measures import CHRF, EXACT_MATCH, LOG_PROB_PER_TOKEN, MEASURES, SAME_TEXT
 from workflow_scripts.lib.measures.contrasts import OTHER_LABEL, SAME_LABEL
@@ -178,3 +181,29 @@ def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
     shown = (tmp_path / "report.html").read_text().split("<h2>How to read it")[0]
     for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
         assert measure.heading in shown
+
+
+def test_answers_come_after_the_keys_and_values_that_stand_for_a_prefix(made):
+    data, prompts, model = asked(made)
+    given = read_sets(made.sets("reference"))[0].set.demonstrations
+    one, other = prompts.prefix(given), prompts.prefix(given[::-1])
+    queries = [prompts.query(query.fields) for query in data.queries]
+    answers = [prompts.learnt(query.label) for query in data.queries]
+    reader = Reader(model, [], tokens_per_batch=64)
+    parts = encoded(model, other, 10_000).parts
+    scores = reader.score(one, queries, answers, parts=parts)
+    torch.testing.assert_close(scores, reader.score(other, queries, answers), atol=1e-5, rtol=0)
+    assert not torch.allclose(scores, reader.score(one, queries, answers), atol=1e-5, rtol=0)
+    written = reader.write(one, queries, prompts.ends, most=NEW_TOKENS, parts=parts)
+    assert written == reader.write(other, queries, prompts.ends, most=NEW_TOKENS)
+    assert written != reader.write(one, queries, prompts.ends, most=NEW_TOKENS)
+
+
+def test_an_arm_of_a_tuned_prefix_answers_in_words_too(tmp_path, folder):
+    source = LocalModel(source="local", path=folder)
+    arms = (*ARMS, "prefix")
+    of_prefix = make(Made(tmp_path), source, {"reference": Choice(shots=3)}, arms, COUNTRIES, draws=1, new_tokens=2)
+    [id_] = (one.set.id for one in read_sets(of_prefix.sets("reference")))
+    icl, prefix = ([row["answer_log_prob"] for row in rows(of_prefix, arm, id_)] for arm in ("icl", "prefix"))
+    assert np.isfinite(prefix).all()
+    assert not np.allclose(icl, prefix)

@@ -1,13 +1,21 @@
 """What others found or asked, against hand-made estimates whose answer is known."""
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from tests.synthetic_estimates import ALIKE, OF_TASK, Made, results_of
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT
-from workflow_scripts.lib.report.claims import CLAIMS, told
-from workflow_scripts.lib.report.claims_page import page
-from workflow_scripts.lib.report.looks import NOT_MEASURED
+from workflow_scripts.lib.report.claims import CLAIMS, FIRST, told
+from workflow_scripts.lib.report.claims_page import PREFACE, page
+from workflow_scripts.lib.report.looks import not_varied
+from workflow_scripts.lib.report.sections import sections_of
+from workflow_scripts.lib.study.factors import FACTORS
+from workflow_scripts.lib.study.grid import BY_QUERY
 
+ROOT = Path(__file__).parents[2]
 NEAR = {(ANCHOR.name, ICL.name): 0.9, (ANCHOR.name, IT.name): 0.9, (ICL.name, IT.name): 0.8}
 
 
@@ -32,6 +40,7 @@ def test_verdicts_follow_the_estimates():
     assert found["Layers"] == "Agrees"
     assert found["Size"] == "Cannot tell"
     assert {found[one] for one in ("Task", "Relevance", "Tuning path", "Other tokens")} == {"Not measured"}
+    assert found["Other ways of tuning"] == "Shown"
     other = outcomes(Made(**OF_TASK, cosines=NEAR))
     assert other["Similarity"] == other["Its own demonstrations"] == "Disagrees"
 
@@ -56,6 +65,23 @@ def test_the_page_has_a_section_for_each_claim_and_none_is_empty(draws):
     sections = text.split("\n## ")[1:]
     assert [section.splitlines()[0] for section in sections] == [claim.about for claim in CLAIMS]
     assert all("**" in section and "In the report: " in section for section in sections)
-    assert NOT_MEASURED.why in text.lower()
+    assert f"{not_varied(BY_QUERY).why}.".capitalize() in text
     assert "?." not in text
     assert "None" not in text
+
+
+def test_the_report_has_the_sections_that_claims_point_to():
+    everything = SimpleNamespace(factors=[factor.name for factor in FACTORS])
+    headings = {one.heading for one in sections_of(everything)} | {FIRST}
+    assert {place for claim in CLAIMS for place in claim.where} <= headings
+
+
+def test_the_findings_that_are_written_down_are_of_these_claims():
+    """Their numbers are the default study's; `make findings` writes them anew."""
+    head, *sections = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8").split("\n## ")
+    assert head.strip() == PREFACE.strip()
+    made = page(results_of(Made(), Made(dataset="topics")), {}).split("\n## ")[1:]
+    for section, now in zip(sections, made, strict=True):
+        assert section.split("\n**")[0] == now.split("\n**")[0]
+        assert section.strip().splitlines()[-1] == now.strip().splitlines()[-1]
+        assert re.search(r"^\*\*[A-Z].*\*\*", section, re.MULTILINE)

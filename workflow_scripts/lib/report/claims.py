@@ -16,17 +16,18 @@ from workflow_scripts.lib.report.wording import begun, listed
 from workflow_scripts.lib.results.results import Results
 from workflow_scripts.lib.study.grid import BY_QUERY
 
+FIRST = "the first figure"
 Whose = Literal["paper", "reviewers", "later work"]
 
 
 class Claim(NamedTuple):
-    """What was said or asked, by whom, how a case is looked at, and where the report shows it."""
+    """What was said or asked, by whom, how a case is looked at, and the sections of the report that show it."""
 
     about: str
     says: str
     whose: Whose
     look: Callable[[Finding], Seen]
-    where: str
+    where: tuple[str, ...]
 
 
 CLAIMS = (
@@ -35,72 +36,86 @@ CLAIMS = (
         "ICL and IT states are alike (a cosine of about .9 on LLaMA-2) while both are far from the anchor (Fig. 3a)",
         "paper",
         looks.alike_and_far,
-        "Layers",
+        ("Layers",),
     ),
-    Claim("Labels", "wrong labels matter little (Fig. 3b)", "paper", looks.flipped_labels, "labels"),
+    Claim("Labels", "wrong labels matter little (Fig. 3b)", "paper", looks.flipped_labels, ("Factor: labels",)),
     Claim(
         "Task",
         "with demonstrations of another task all three states are alike (Fig. 3c)",
         "paper",
         looks.another_task,
-        "task",
+        ("Factor: task",),
     ),
     Claim(
         "Relevance",
         "ICL and IT are more alike, the more alike demonstrations and query are (Fig. 4)",
         "paper",
         looks.relevance,
-        BY_QUERY,
+        (f"Factor: {BY_QUERY}",),
     ),
-    Claim("Shots", "ICL and IT are more alike with more demonstrations (Fig. 5)", "paper", looks.more_shots, "shots"),
-    Claim("Layers", "their similarity changes over layers", "paper", looks.over_layers, "Layers"),
-    Claim("Size", "13B shows no clear trend against 7B (Fig. 8)", "paper", looks.beyond_one_size, "Answer"),
-    Claim("Accuracy", "what is each arm's accuracy?", "reviewers", looks.accuracies, "Behaviour"),
+    Claim(
+        "Shots",
+        "ICL and IT are more alike with more demonstrations (Fig. 5)",
+        "paper",
+        looks.more_shots,
+        ("Factor: shots",),
+    ),
+    Claim("Layers", "their similarity changes over layers", "paper", looks.over_layers, ("Layers",)),
+    Claim("Size", "13B shows no clear trend against 7B (Fig. 8)", "paper", looks.beyond_one_size, (FIRST,)),
+    Claim("Accuracy", "what is each arm's accuracy?", "reviewers", looks.accuracies, ("Behaviour",)),
     Claim(
         "Anchor and shots",
         "how does the anchor's similarity to ICL change with the number of demonstrations?",
         "reviewers",
         looks.anchor_over_shots,
-        "shots",
+        ("Factor: shots",),
     ),
     Claim(
         "Same easy answer",
         "are the states alike because both arms give the same answer?",
         "reviewers",
         looks.same_answer,
-        "Behaviour",
+        ("Behaviour",),
     ),
-    Claim("Instruction", "does the wording of the prompt matter?", "reviewers", looks.template, "template"),
+    Claim("Instruction", "does the wording of the prompt matter?", "reviewers", looks.template, ("Factor: template",)),
     Claim(
         "Tuning",
         "does it depend on what is tuned and how strongly?",
         "reviewers",
         looks.tuning,
-        "strength, modules, rank",
+        ("Factor: strength", "Factor: modules", "Factor: rank"),
     ),
     Claim(
         "Tuning path",
         "at which moment of tuning is IT most like ICL, and is it then ICL's twin?",
         "reviewers",
         looks.path,
-        "The path of tuning",
+        ("The path of tuning",),
     ),
-    Claim("Full fine-tuning", "is it the same without LoRA?", "reviewers", looks.not_there, "Answer"),
-    Claim("Other tokens", "is it the same at other tokens than the last?", "reviewers", looks.not_there, "Answer"),
+    Claim(
+        "Other ways of tuning", "is it the same without LoRA?", "reviewers", looks.without_lora, ("Arms and ceilings",)
+    ),
+    Claim(
+        "Other tokens",
+        "is it the same at other tokens than the last?",
+        "reviewers",
+        looks.other_tokens,
+        ("Factor: position",),
+    ),
     Claim(
         "Its own demonstrations",
         "is it these demonstrations that ICL acts like tuning on, or their task?",
         "later work",
         looks.own_demonstrations,
-        "Answer",
+        (FIRST,),
     ),
-    Claim("Training", "untrained models show as much of it (Deutch et al.)", "later work", looks.untrained, "Answer"),
+    Claim("Training", "untrained models show as much of it (Deutch et al.)", "later work", looks.untrained, (FIRST,)),
     Claim(
         "Imitation",
         "a change of weights can act like these demonstrations in the prompt",
         "later work",
         looks.imitation,
-        "Arms and ceilings",
+        ("Arms and ceilings",),
     ),
 )
 

@@ -12,7 +12,7 @@ from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.report.claims import Told, told
 from workflow_scripts.lib.report.conclusions import effect_in_words
 from workflow_scripts.lib.report.looks import Row, Seen
-from workflow_scripts.lib.report.wording import NOTHING, begun, with_interval
+from workflow_scripts.lib.report.wording import NOTHING, begun, listed, with_interval
 from workflow_scripts.lib.results.results import Results, read_results
 from workflow_scripts.lib.study.settings import read_study
 
@@ -40,7 +40,7 @@ def _section(one: Told) -> str:
     whys = dict.fromkeys(seen.why for _, seen in one.by_case if seen.why)
     lines += [" ".join([f"**{one.outcome}.**", *(f"{begun(why)}." for why in whys)]), ""]
     lines += _table(one.by_case)
-    return "\n".join([*lines, f"In the report: {claim.where}.", ""])
+    return "\n".join([*lines, f"In the report: {listed(claim.where)}.", ""])
 
 
 def _table(by_case: Sequence[tuple[str, Seen]]) -> list[str]:

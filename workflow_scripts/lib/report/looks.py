@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION
+from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
 from workflow_scripts.lib.measures import COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
@@ -19,6 +19,7 @@ EFFECT = OWN_DEMONSTRATION_EFFECT
 OF_WHICH = f"its {EFFECT.heading}"
 ANSWERS = ("all", "same", "different")
 WAYS_OF_TUNING = ("strength", "modules", "rank")
+WITHOUT_LORA = [arm for arm in ARMS if arm.weights and arm.weights.trains != "lora"]
 
 
 class Row(NamedTuple):
@@ -40,6 +41,11 @@ class Seen(NamedTuple):
 NOT_MEASURED = Seen("not measured", why="the study does not have what this needs")
 
 
+def not_varied(factor: str) -> Seen:
+    """What is said where a study lacks a factor."""
+    return Seen("not measured", why=f"the study does not vary {factor}: name its levels under `factors`")
+
+
 def alike_and_far(finding: Finding) -> Seen:
     """The cosine of the two arms against theirs with the anchor."""
     case = finding.case
@@ -58,7 +64,7 @@ def another_task(finding: Finding) -> Seen:
     """Whether both arms stay closer to the anchor."""
     case, at = finding.case, ("task", "another")
     if at[1] not in case.levels(at[0]):
-        return NOT_MEASURED
+        return not_varied(at[0])
     sides = [side(case.effect(*at, COSINE, arms, OWN.name)) for arms in FROM_ANCHOR]
     verdict: Verdict = "cannot tell"
     if set(sides) == {"above"}:
@@ -83,7 +89,7 @@ def relevance(finding: Finding) -> Seen:
 def more_shots(finding: Finding) -> Seen:
     """The most demonstrations against the fewest."""
     levels = finding.case.levels("shots")
-    return _larger(finding.case, "shots", levels[-1], levels[0]) if levels else NOT_MEASURED
+    return _larger(finding.case, "shots", levels[-1], levels[0]) if levels else not_varied("shots")
 
 
 def over_layers(finding: Finding) -> Seen:
@@ -142,7 +148,7 @@ def path(finding: Finding) -> Seen:
     moments = {level: case.of(HEADLINE, *QUESTION, at=("path", level)) for level in case.levels("path")}
     known = {level: one for level, one in moments.items() if one.mean is not None}
     if not known:
-        return NOT_MEASURED
+        return not_varied("path")
     best = max(known, key=lambda level: known[level].mean or 0)
     ceilings = {together(*arms): case.of(HEADLINE, *arms) for arms in CEILINGS}
     lower = [apart(known[best], one) == "below" for one in ceilings.values() if one.mean is not None]
@@ -156,9 +162,15 @@ def path(finding: Finding) -> Seen:
     return Seen("disagrees" if lower and all(lower) else "cannot tell", _measured(rows))
 
 
-def not_there(finding: Finding) -> Seen:
-    """What no study of this tool has yet."""
-    return Seen("not measured", why="the tool does not have it yet")
+def without_lora(finding: Finding) -> Seen:
+    """What is tuned otherwise than by adapters, beside the arm that the study asks about."""
+    rows = [row for arm in WITHOUT_LORA for row in _like_icl(finding.case, arm) if row.estimate.mean is not None]
+    return Seen("shown", (*_like_icl(finding.case, TUNED_ARM), *rows)) if rows else NOT_MEASURED
+
+
+def other_tokens(finding: Finding) -> Seen:
+    """What other tokens than the last change."""
+    return _over(finding.case, "position", "shown")
 
 
 def own_demonstrations(finding: Finding) -> Seen:
@@ -186,12 +198,17 @@ def imitation(finding: Finding) -> Seen:
     imitating = [arm for one, arm in IMITATIONS if case.of(HEADLINE, one, arm).mean is not None]
     if not imitating:
         return NOT_MEASURED
-    rows = []
-    for arm in (TUNED_ARM, *imitating):
-        rows.append(Row(f"{HEADLINE.heading}, {together(SHOWN_ARM, arm)}", case.of(HEADLINE, SHOWN_ARM, arm)))
-        rows.append(Row(OF_WHICH, case.of(HEADLINE, SHOWN_ARM, arm, match=EFFECT.name), True))
+    rows = [row for arm in (TUNED_ARM, *imitating) for row in _like_icl(case, arm)]
     more = apart(case.of(HEADLINE, SHOWN_ARM, imitating[0]), case.of(HEADLINE, *QUESTION))
     return Seen(_as_claimed(more), tuple(rows))
+
+
+def _like_icl(case: Case, arm: Arm) -> list[Row]:
+    """The headline of the arm that is shown demonstrations with another one, and its own-demonstration effect."""
+    return [
+        Row(f"{HEADLINE.heading}, {together(SHOWN_ARM, arm)}", case.of(HEADLINE, SHOWN_ARM, arm)),
+        Row(OF_WHICH, case.of(HEADLINE, SHOWN_ARM, arm, match=EFFECT.name), True),
+    ]
 
 
 def _as_claimed(found: Side) -> Verdict:
@@ -215,13 +232,13 @@ def _over(case: Case, factor: str, verdict: Verdict) -> Seen:
         at = (factor, level)
         rows.append(Row(f"{ICL_IT} cosine, {factor} {level}", case.of(COSINE, *QUESTION, at=at)))
         rows.append(Row(OF_WHICH, case.of(COSINE, *QUESTION, match=EFFECT.name, at=at), True))
-    return Seen(verdict, tuple(rows)) if rows else NOT_MEASURED
+    return Seen(verdict, tuple(rows)) if rows else not_varied(factor)
 
 
 def _larger(case: Case, factor: str, more: str, less: str) -> Seen:
     """Whether the cosine is larger at one level than at another."""
     if not {more, less} <= {*case.levels(factor)}:
-        return NOT_MEASURED
+        return not_varied(factor)
     one, other = (case.of(COSINE, *QUESTION, at=(factor, level)) for level in (more, less))
     return _over(case, factor, _as_claimed(apart(one, other)))
 

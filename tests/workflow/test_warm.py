@@ -232,6 +232,8 @@ def made(run, tmp_path_factory):
         *inputs,
         "--weights",
         "tuned",
+        "--trains",
+        "lora",
         "--reseeded",
         "false",
         "--teacher",
@@ -260,8 +262,9 @@ def made(run, tmp_path_factory):
     for stage, flags in steps.items():
         status, _, error = result(run.job(ROOT, f"workflow_scripts.{stage}", *flags))
         assert status == 0, error
+    kept = {"tokens_per_batch": 512, "layers": "all", "storage": "float32"}
     arm = ["--arm", "both", "--shows", "as_drawn", "--run", "batched"]
-    dump = [*inputs, *files["adapters"], *arm, "--settings", '{"tokens_per_batch": 512}', "--states", "OUT"]
+    dump = [*inputs, *files["adapters"], *arm, "--settings", json.dumps(kept), "--states", "OUT"]
     light = {stage: [*steps[stage][:-1], "OUT"] for stage in ("prepare_dataset", "sample_demonstrations")}
     return {"tune_lora": [*tune, "OUT"], "dump_hidden_states": dump, **light}
 

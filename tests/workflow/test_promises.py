@@ -177,7 +177,7 @@ def test_a_smaller_grid_leaves_no_orphans(copy, command):
     copy.params(models={"one": STUDY["models"]["one"]}, factors={"shots": [1, 2]})
     copy.run(command)
     copy.quiet()
-    left = [path for path in (copy.folder / "artifacts").rglob("*") if "two" in path.name or "labels" in path.name]
+    left = [path for path in (copy.folder / "artifacts").rglob("*") if path.stem == "two" or "labels" in path.name]
     assert not left
 
 

@@ -208,13 +208,14 @@ def gpus(wildcards):
 def cores(wildcards):
     """Threads of a job that runs a model: as few as let memory hold the jobs that run at once; one, of a GPU's job.
 
-    How large a model is, is known once it is prepared; Snakemake asks again before it starts the job.
+    How large a model is, is known once it is prepared; Snakemake asks again before it starts the job. Where jobs run on
+    other machines nobody has said how many cores there are, and each has one.
     """
     try:
         about = read_about(Path(f"artifacts/prepare_model/{wildcards.model}"))
     except (OSError, ValueError):  # not made yet, or to be made again
         return 1
-    return 1 if gpus(wildcards) else machine.threads(about.parameters, workflow.cores or 1, MEMORY)
+    return 1 if gpus(wildcards) else machine.threads(about.parameters, workflow.resource_settings.cores or 1, MEMORY)
 
 
 def every(pattern, **given):

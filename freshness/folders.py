@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freshness import seal
-from freshness.contents import OURS, files_of, load_sealed
+from freshness.contents import OURS, files_of, load_sealed, md5
 
 ASIDE = Path("aside")
 HALF_WRITTEN = re.compile(r"\.(.*)\.\d+\.tmp")  # workflow_scripts/lib/artifacts/tables.py, contents.py, cached.py
@@ -53,10 +53,17 @@ def _made_by(outputs: dict[str, str]) -> list[Path]:
 
 
 def _sealed_with(recipe: Path) -> list[Path]:
-    """Files that a recipe of a job that is no more says it made: its only output has the recipe's name."""
-    base = str(recipe).removesuffix(".recipe")
-    keys = (load_sealed(recipe) or {"bytes": {}})["bytes"]
-    return [Path(seal.path_of(key, {key.partition("/")[0]: base})) for key in keys]
+    """Files that a recipe of a job that is no more says it made.
+
+    The first output has the recipe's name. Others lie beside it, called as outputs are, with bytes that were sealed.
+    """
+    base = recipe.with_suffix("")
+    sealed = (load_sealed(recipe) or {"bytes": {}})["bytes"]
+    outputs = {key.partition("/")[0]: str(base) for key in sealed}
+    for file in recipe.parent.iterdir() if len(outputs) > 1 else ():
+        if file.is_file() and file != base and sealed.get(file.stem) == md5(file):
+            outputs[file.stem] = str(file)
+    return [Path(seal.path_of(key, outputs)) for key in sealed]
 
 
 def move_aside(files: list[Path]) -> None:

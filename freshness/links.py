@@ -18,23 +18,36 @@ CHOSEN = f"{HARD},copy"
 
 
 def settle(cache: Path, said: list[str]) -> None:
-    """Have DVC link to its cache where that is safe and saves space, unless `cache.type` is said already."""
-    if not said and _safe(cache):
+    """Have DVC link to its cache where that is safe and saves space, unless `cache.type` is said already.
+
+    A cache that cannot be written to is refused: what a run makes could not be recorded at its end.
+    """
+    kept = temporary(cache / "links")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        kept.write_text("probe", encoding="utf-8")
+        safe = not said and _safe(kept)
+    except OSError as error:
+        sys.exit(
+            f"DVC's cache cannot be written to, so nothing is started: {cache}: {error.strerror}. "
+            "Mend that, or name another folder: dvc config --local cache.dir FOLDER"
+        )
+    finally:
+        with suppress(OSError):
+            kept.unlink(missing_ok=True)
+    if safe:
         sys.stderr.write(f"artifacts are read-only links into DVC's cache from here (cache.type {CHOSEN})\n")
         subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "cache.type", CHOSEN], check=True)
 
 
-def _safe(cache: Path) -> bool:
+def _safe(kept: Path) -> bool:
     """Whether a file of the cache can be linked to from here, cannot be cloned, and can be kept from being edited."""
-    cache.mkdir(parents=True, exist_ok=True)
-    kept, here = temporary(cache / "links"), temporary(Path(".snakemake/links"))
-    kept.write_text("probe", encoding="utf-8")
+    here = temporary(Path(".snakemake/links"))
     try:
         put(kept, here, hard=True)
         return here.samefile(kept) and not _writable(here)
     finally:
-        for file in (kept, here):
-            file.unlink(missing_ok=True)
+        here.unlink(missing_ok=True)
 
 
 def _writable(file: Path) -> bool:

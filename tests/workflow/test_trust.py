@@ -424,6 +424,7 @@ def test_what_is_not_ours_is_set_aside_and_named(copy, engine):
     for name in notes:
         assert (copy.folder / "aside" / name).read_text() == "mine"
         assert f"{name} is none of the study's artifacts: moved to aside/{name}" in output
+    assert output.count("none of the study's artifacts") == len(notes)
     copy.quiet()
     assert not list((copy.folder / "artifacts").rglob("labels*"))
 
@@ -433,11 +434,23 @@ def test_what_is_not_ours_is_set_aside_and_named(copy, engine):
 
 def test_dvcs_own_reason_is_shown_and_nothing_is_lost(copy):
     copy.params(render_report__title="Other")
-    copy.run("mv .dvc/cache kept && touch .dvc/cache")
+    copy.run("mv .dvc/cache/files kept && touch .dvc/cache/files")
     output = copy.run("snakemake --cores 1; echo status $?")
     assert "status 1" in output
     assert "dvc commit failed, so nothing is recorded" in output
     assert "Not a directory" in output or "File exists" in output
+    copy.run("rm .dvc/cache/files && mv kept .dvc/cache/files && snakemake --cores 1")
+    copy.quiet()
+
+
+def test_a_cache_that_cannot_be_written_to_is_refused_before_anything_runs(copy):
+    copy.params(render_report__title="Other")
+    copy.run("mv .dvc/cache kept && touch .dvc/cache")
+    output = copy.run("snakemake --cores 1; echo status $?")
+    assert "status 1" in output
+    assert "DVC's cache cannot be written to, so nothing is started" in output
+    assert "File exists" in output
+    assert "rule render_report" not in output
     copy.run("rm .dvc/cache && mv kept .dvc/cache && snakemake --cores 1")
     copy.quiet()
 

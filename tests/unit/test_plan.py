@@ -16,7 +16,7 @@ from workflow_scripts.lib.plan.lengths import Lengths, OfSet, assumed
 from workflow_scripts.lib.plan.machine import Machine, Rates
 from workflow_scripts.lib.plan.published import shape
 from workflow_scripts.lib.plan.survey import Survey
-from workflow_scripts.lib.plan.work import Asked, Work, asked, patched, read, states_on_disk, tuned
+from workflow_scripts.lib.plan.work import Asked, Work, answered, asked, patched, read, states_on_disk, tuned
 from workflow_scripts.lib.study.grid import Grid
 from workflow_scripts.lib.study.settings import check_study
 
@@ -77,6 +77,20 @@ def test_what_is_counted_for_7b_is_what_was_measured():
     assert step / card.rate("float32", "tune") == pytest.approx(5.5, rel=0.1)
 
 
+def test_answers_are_scored_and_written_in_runs_of_their_own():
+    every = [Asked(10, (5, 5))]
+    reads, scores = (10 + 10, 100 + 2 * 5 * 15, 2), (10 + 14, 100 + 2 * 7 * 17, 2 * 3)  # tokens, attended, of the head
+    silent = answered(MODEL, every, 3, 0, sharing=True)
+    assert (silent.tokens, silent.passes) == (20 + 24, 2 + 2)
+    assert silent.flops == sum(10 * tokens + attended + 100 * head for tokens, attended, head in (reads, scores))
+    written = answered(MODEL, every, 3, 4, sharing=True)  # three tokens after the first, at 16, 17 and 18
+    assert (written.tokens, written.passes) == (silent.tokens + 20 + 2 * 3, 2 + 2 + 2 + 3 * 2)
+    after = 10 * 6 + 2 * (16 + 17 + 18) + 100 * 6
+    assert written.flops == silent.flops + 10 * 20 + reads[1] + 100 * 2 + after
+    whole = answered(MODEL, every, 3, 4, sharing=False)
+    assert whole.tokens == 2 * (15 + 17 + 15 + 16 + 17 + 18)
+
+
 def test_queries_share_a_prefix_or_do_not():
     every = [Asked(7, (2, 3))]
     shared = read(MODEL, every, (1, 1), sharing=True)
@@ -90,7 +104,7 @@ def test_a_label_of_several_tokens_runs_after_every_query():
     assert found.tokens == 7 + (2 + 3) + (4 + 5)
 
 
-AT = Lengths([OfSet(7, (2, 3), (4, 5)), OfSet(9, (2, 3), (4, 6))], 1, (2, 3), 2.5, 9, (1, 1), counted=True)
+AT = Lengths([OfSet(7, (2, 3), (4, 5)), OfSet(9, (2, 3), (4, 6))], 1, (2, 3), 2.5, 9, (1, 1), 1, counted=True)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,26 @@
 """The jobs of a study that run a model or compare states, and what each of them costs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from workflow_scripts.lib.arms import WEIGHTS, Arm, named
-from workflow_scripts.lib.models.sources import takes_weights
+from workflow_scripts.lib.models.sources import GgufModel, PackageModel, takes_weights
 from workflow_scripts.lib.plan import comparing
 from workflow_scripts.lib.plan.arithmetic import Reading, Tuning
 from workflow_scripts.lib.plan.lengths import Lengths
 from workflow_scripts.lib.plan.machine import Rates
-from workflow_scripts.lib.plan.work import THERE_AND_BACK, Work, asked, patched, read, states_on_disk, tuned
+from workflow_scripts.lib.plan.work import (
+    THERE_AND_BACK,
+    Asked,
+    Work,
+    answered,
+    asked,
+    patched,
+    read,
+    states_on_disk,
+    tuned,
+)
 from workflow_scripts.lib.study.factors import level_name
 from workflow_scripts.lib.study.grid import BY_QUERY, REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study
@@ -62,8 +72,9 @@ def tuning_key(settings: Any) -> str:
 
 
 def prepared(study: Study, name: str, model: Planned) -> Job:
-    """The model itself: trained where it is the embedded one, and nothing but noted where it comes from elsewhere."""
-    work = Work()
+    """The model itself: the embedded one is trained, weights of a GGUF file are written out, others are noted."""
+    made = isinstance(model.source, GgufModel | PackageModel) and takes_weights(model.source)
+    work = Work(disk=model.bytes if made else 0)
     if model.source.source == "pocket":
         how = study.prepare_model
         tokens = 0 if not takes_weights(model.source) else how.steps * how.tokens_per_step
@@ -113,8 +124,15 @@ class Jobs:
                 every = asked(at, given=arm.given, shows=bool(arm.shows))
                 storage = keep.storage if arm.run == "batched" else "float32"
                 disk = states_on_disk(self.model.reading, every, self.layers, storage, len(at.labels))
-                work = read(self.model.reading, every, at.labels, sharing=self.model.sharing)
+                work = self._asked(every, at, keep.new_tokens if arm.run == "batched" else 0)
                 yield self._job(DUMP, self.grid.settings[setting].factor, work._replace(disk=disk))
+
+    def _asked(self, every: Sequence[Asked], at: Lengths, most: int) -> Work:
+        """Prompts of an arm, with the answers of a generation task, of which `most` tokens are written."""
+        model, sharing = self.model.reading, self.model.sharing
+        if at.labels:
+            return read(model, every, at.labels, sharing=sharing)
+        return answered(model, every, at.answer, most, sharing=sharing)
 
     def _compared(self, factor: str) -> Job:
         settings = [*self.grid.of_factor(factor)]

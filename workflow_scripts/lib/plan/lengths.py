@@ -25,8 +25,8 @@ class OfSet(NamedTuple):
 class Lengths(NamedTuple):
     """Tokens at a setting: of its sets; without a set, of a prompt's start, of all queries, of a text of the pool.
 
-    others: how many texts of the pool are not in a set. labels: tokens of each, of generation those of a mean answer.
-    counted: whether they were, or assumed.
+    others: how many texts of the pool are not in a set. labels: tokens of each, none of a generation task.
+    answer: tokens of the mean label, or of the mean answer. counted: whether they were, or assumed.
     """
 
     sets: list[OfSet]
@@ -35,6 +35,7 @@ class Lengths(NamedTuple):
     text: float
     others: int
     labels: tuple[int, ...]
+    answer: float
     counted: bool
 
 
@@ -54,15 +55,11 @@ def _of(read: Material, prompts: Prompts, shown: Shown) -> Lengths:
         )
         for each in shown.sets
     ]
-    start, labels = len(prompts.prefix()), tuple(map(len, prompts.labels.values())) or (_answer(read, prompts),)
+    start, labels = len(prompts.prefix()), tuple(map(len, prompts.labels.values()))
+    told = labels or [len(prompts.learnt(one.label)) for one in read.examples.queries]
     others = len(pool) - max(len(one.learnt) for one in sets)
-    return Lengths(sets, start, tuple(queries.values()), sum(pool) / len(pool), others, labels, counted=True)
-
-
-def _answer(read: Material, prompts: Prompts) -> int:
-    """Tokens of the mean answer of a query."""
-    told = [len(prompts.learnt(one.label)) for one in read.examples.queries]
-    return round(sum(told) / len(told))
+    text, answer = sum(pool) / len(pool), sum(told) / len(told)
+    return Lengths(sets, start, tuple(queries.values()), text, others, labels, answer, counted=True)
 
 
 def assumed(study: Study, grid: Grid) -> dict[str, Lengths]:
@@ -77,4 +74,4 @@ def _assumed(study: Study, grid: Grid, setting: str) -> Lengths:
     queries = (QUERY,) * (1 if by_query else study.queries)
     one = OfSet(1 + shots * DEMONSTRATION, queries, (1 + QUERY,) * shots)
     others, sets = study.tune_lora.distilled_on, [one] * (study.draws * served)
-    return Lengths(sets, 1, (QUERY,) * study.queries, QUERY, others, TWO_LABELS, counted=False)
+    return Lengths(sets, 1, (QUERY,) * study.queries, QUERY, others, TWO_LABELS, 1, counted=False)

@@ -70,6 +70,32 @@ def read(model: Reading, every: Sequence[Asked], labels: Sequence[int], *, shari
     )
 
 
+def answered(model: Reading, every: Sequence[Asked], answer: float, most: int, *, sharing: bool) -> Work:
+    """Prompts of a generation task: read, run again to score each answer, and once more to write one.
+
+    answer: tokens of the mean one. most: those that may be written, 0 for none; all of them, as nobody knows when a
+    model will stop. Written where keys and values are kept, as a shared prefix needs them too.
+    """
+    scored = [Asked(one.prefix, [length + round(answer) - 1 for length in one.queries]) for one in every]
+    runs = [read(model, every, (), sharing=sharing), read(model, scored, (), sharing=sharing)]
+    prompts = sum(len(one.queries) for one in every)
+    tokens, flops = 0.0, model.head * prompts * (round(answer) - 1)
+    if most:
+        runs.append(read(model, every, (), sharing=sharing))
+        whole = [one.prefix + length for one in every for length in one.queries]
+        steps = range(1, most)  # the first token comes of the prompt
+        tokens += prompts * len(steps) if sharing else sum(length + i for length in whole for i in steps)
+        attended = sum((length + i) * (1 if sharing else length + i) for length in whole for i in steps)
+        flops += model.flops.of(tokens, attended) + model.head * prompts * len(steps)
+    first = runs[0]
+    return first._replace(
+        tokens=tokens + sum(one.tokens for one in runs),
+        flops=flops + sum(one.flops for one in runs),
+        passes=sum(one.passes for one in runs) + max(most - 1, 0) * first.passes,
+        memory=max(one.memory for one in runs),
+    )
+
+
 def states_on_disk(model: Reading, every: Sequence[Asked], kept: Sequence[int], storage: str, labels: int) -> float:
     """Bytes of a file of states; at the embeddings all queries have that of one token, which takes no place."""
     rows = sum(len(one.queries) for one in every)
@@ -94,7 +120,7 @@ def tuned(
     before = [one.shown if trains == "prefix" else 0 for one in at.sets]  # tokens whose keys and values are tuned
     tokens = sum(map(sum, rows))
     attended = sum(length * (past + length) for row, past in zip(rows, before, strict=True) for length in row)
-    positions = sum(map(len, rows)) * (1 if taught else sum(at.labels) / len(at.labels))
+    positions = sum(map(len, rows)) * (1 if taught else at.answer)
     last = model.flops.of(tokens, attended) + model.head * positions
     step = (
         THERE_AND_BACK * last if trains == "model" else tuning.flops.of(tokens, attended) + 2 * model.head * positions

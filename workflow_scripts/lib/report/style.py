@@ -52,7 +52,7 @@ thead th { font-weight: 600; border-bottom: 1px solid var(--ink); vertical-align
 thead tr:first-child:not(:last-child) > * { border-bottom: 0; color: var(--soft); font-weight: 500;
   padding-bottom: 0; text-align: left; }
 tbody th, th.text, td.text { text-align: left; }
-tbody th { font-weight: 600; min-width: 5.5rem; max-width: 16rem; }
+tbody th { font-weight: 600; min-width: 8rem; max-width: 16rem; }
 tbody tr { border-bottom: 1px solid var(--rule); }
 th.first, td.first { padding-left: 1.3rem; }
 td.text { white-space: normal; min-width: 9rem; }

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
-from workflow_scripts.lib.measures import COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
+from workflow_scripts.lib.measures import (
+    ACCURACY,
+    CHRF,
+    COSINE,
+    EXACT_MATCH,
+    HEADLINE,
+    LABEL_FREE_UPDATE_COSINE,
+    LOG_PROB_PER_TOKEN,
+    MARGIN,
+    MOVEMENT,
+    SAME_TEXT,
+)
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, apart, side
@@ -18,6 +29,7 @@ SHOWN_ARM, TUNED_ARM = QUESTION
 EFFECT = OWN_DEMONSTRATION_EFFECT
 OF_WHICH = f"its {EFFECT.heading}"
 ANSWERS = ("all", "same", "different")
+OF_TEXTS = (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF)
 WAYS_OF_TUNING = ("strength", "modules", "rank")
 WITHOUT_LORA = [arm for arm in ARMS if arm.weights and arm.weights.trains != "lora"]
 
@@ -112,10 +124,11 @@ def beyond_one_size(finding: Finding) -> Seen:
 
 
 def accuracies(finding: Finding) -> Seen:
-    """Accuracy within the label set of every arm that has one, or of generation the answers' log-probability."""
-    return _shown(
-        [Row(arm.heading, finding.case.of(finding.case.scored_by, arm)) for arm in ARMS if arm.role != "repeat"]
-    )
+    """Accuracy within the label set of every arm that has one; of generation all that its answers are scored by."""
+    arms = [arm for arm in ARMS if arm.role != "repeat"]
+    of_labels = [Row(arm.heading, finding.case.of(ACCURACY, arm)) for arm in arms]
+    of_texts = [Row(f"{one.heading}, {arm.heading}", finding.case.of(one, arm)) for one in OF_TEXTS for arm in arms]
+    return _shown([*of_labels, *of_texts])
 
 
 def anchor_over_shots(finding: Finding) -> Seen:
@@ -129,6 +142,8 @@ def same_answer(finding: Finding) -> Seen:
     """The headline where the two arms answer alike and where not, and without what tells the labels apart."""
     case = finding.case
     rows = [Row(f"{HEADLINE.heading}, {name} answers", case.alike(HEADLINE, answers=name)) for name in ANSWERS]
+    if case.of(LOG_PROB_PER_TOKEN, ANCHOR).mean is not None and case.alike(SAME_TEXT).mean is None:
+        return Seen("not measured", why="no answers are written: set `dump_hidden_states.new_tokens`")
     return _shown([*rows, Row(LABEL_FREE_UPDATE_COSINE.heading, case.alike(LABEL_FREE_UPDATE_COSINE))])
 
 

@@ -10,8 +10,8 @@ from tests.synthetic_estimates import ALIKE, OF_TASK, Made, results_of
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT
 from workflow_scripts.lib.report.claims import CLAIMS, FIRST, told
 from workflow_scripts.lib.report.claims_page import PREFACE, page
-from workflow_scripts.lib.report.looks import not_varied
 from workflow_scripts.lib.report.sections import sections_of
+from workflow_scripts.lib.report.seen import not_varied
 from workflow_scripts.lib.study.factors import FACTORS
 from workflow_scripts.lib.study.grid import BY_QUERY
 

@@ -35,7 +35,12 @@ from workflow_scripts.lib.patching.measures import EXACT_MATCH as PATCHED_EXACT_
 from workflow_scripts.lib.patching.measures import LOG_PROB as PATCHED_LOG_PROB
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES, RECOVERED_LOG_PROB, Written
 from workflow_scripts.lib.patching.patches import OWN_STATE
+from workflow_scripts.lib.report import claims
+from workflow_scripts.lib.report.cases import cases
+from workflow_scripts.lib.report.findings import findings
+from workflow_scripts.lib.report.points import points
 from workflow_scripts.lib.report.settings import RenderReport
+from workflow_scripts.lib.results.results import read_results
 from workflow_scripts.render_report import render_report
 
 pytestmark = pytest.mark.stage
@@ -49,6 +54,7 @@ COUNTRIES = CldrDataset(
 )
 ARMS = ("anchor", "icl", "it")
 NEW_TOKENS = 6
+THREE = (ANCHOR, ICL, IT)
 OF_TEXTS = {measure.name for measure in MEASURES if getattr(measure, "kind", None) and issubclass(measure.kind, Scored)}
 
 
@@ -219,8 +225,23 @@ def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
     named = {"models": [made.model], "datasets": [made.dataset], "arms": list(ARMS)}
     render_report(*tables, **beside, **named, **told, **words, **outputs_in(tmp_path))
     shown = (tmp_path / "report.html").read_text().split("<h2>How to read it")[0]
-    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
+    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT, PATCHED_LOG_PROB):
         assert measure.heading in shown
+    _tell_what_was_measured(read_results(*tables, **told))
+
+
+def _tell_what_was_measured(results):
+    """Claims have a row of every way in which answers are scored, and none of what such answers cannot have."""
+    found = {one.claim.about: one.by_case[0][1] for one in claims.told(results, {})}
+    names = [
+        f"{measure.heading}, {arm.heading}" for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF) for arm in THREE
+    ]
+    assert [row.name for row in found["Accuracy"].rows] == names
+    assert len(found["Same easy answer"].rows) == 3
+    assert all(row.estimate.mean is not None for seen in found.values() for row in seen.rows)
+    (answers,) = [one.text for one in points(findings(cases(results, {}))) if one.about == "Answers"]
+    assert SAME_TEXT.heading in answers
+    assert "not measured" not in answers
 
 
 def test_answers_come_after_the_keys_and_values_that_stand_for_a_prefix(made):

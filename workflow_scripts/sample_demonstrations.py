@@ -12,8 +12,7 @@ from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.sampling import sample_sets
 from workflow_scripts.lib.data.sets import OtherTask, write_sets
 from workflow_scripts.lib.data.tf_idf import tf_idf
-from workflow_scripts.lib.models.encoders import mean_states, sentences
-from workflow_scripts.lib.models.hub import snapshot
+from workflow_scripts.lib.models.encoders import folder_of, mean_states, sentences
 
 
 def sample_demonstrations(
@@ -58,8 +57,7 @@ def _similarity(relevance: Relevance, encoder: Path | None) -> Similarity:
     if relevance.by == "states":
         assert encoder is not None
         return by_vectors(mean_states(encoder), centred=True)
-    folder = relevance.path or snapshot(str(relevance.id), str(relevance.revision), weights=True)
-    return by_vectors(sentences(folder), centred=False)
+    return by_vectors(sentences(folder_of(relevance)), centred=False)
 
 
 if __name__ == "__main__":

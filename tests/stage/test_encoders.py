@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 
 from tests import hand_tokenizers
 from tests.conftest import tiny_config
+from tests.hub import COMMIT, served
 from tests.stage.test_models import TRAINING
 from workflow_scripts.lib.data.alike import by_vectors, longest_first
 from workflow_scripts.lib.data.choice import Choice, Relevance, SampleDemonstrations
@@ -17,7 +18,7 @@ from workflow_scripts.lib.data.drawing import drawn
 from workflow_scripts.lib.data.examples import Example, Examples, write_examples
 from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.template import Template
-from workflow_scripts.lib.models.encoders import check_sentences, mean_states, sentences
+from workflow_scripts.lib.models.encoders import check_encoder, check_sentences, folder_of, mean_states, sentences
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.sources import LocalModel
 from workflow_scripts.lib.models.weights import random_model
@@ -221,3 +222,23 @@ def test_a_check_sees_the_longest_texts_that_a_rule_may_choose():
     for rule, pick in (("nearest", max), ("farthest", min)):
         (found,) = longest_first(rule)(pool[:1], pool)
         assert found.index(pick(found)) == 1
+
+
+def test_a_model_of_the_hub_is_checked_without_weights_and_read_with_them(encoder, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    folder, *_ = encoder()
+    cache = tmp_path.parent / f"{tmp_path.name}-cache"
+    relevance = Relevance(by="sentences", id="org/encoder", revision=COMMIT)
+    with served({("models", "org/encoder"): folder}) as address:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        for module in ("constants", "hf_api", "file_download", "_snapshot_download"):
+            found = __import__(f"huggingface_hub.{module}", fromlist=["x"])
+            if hasattr(found, "ENDPOINT"):
+                monkeypatch.setattr(found, "ENDPOINT", address)
+        url = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+        check_encoder(relevance)
+        assert not list(cache.rglob("*.safetensors"))
+        found = sentences(folder_of(relevance))(TEXTS)
+    assert found == pytest.approx(sentences(folder)(TEXTS))

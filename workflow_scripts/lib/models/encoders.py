@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workflow_scripts.lib.data.choice import Relevance
 from workflow_scripts.lib.models.config import check_trained, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError, listed, read_json
+from workflow_scripts.lib.models.hub import snapshot
 from workflow_scripts.lib.models.load import load_model
 
 if TYPE_CHECKING:
@@ -86,6 +88,17 @@ def sentences(folder: Path) -> Encode:
         return _run(model.eval(), ids, [[True] * len(one) for one in ids], how.pooling)
 
     return encode
+
+
+def folder_of(relevance: Relevance, *, weights: bool = True) -> Path:
+    """The folder of the sentence-transformers model that settings name; HubError where the hub does not give it."""
+    return relevance.path or snapshot(str(relevance.id), str(relevance.revision), weights=weights)
+
+
+def check_encoder(relevance: Relevance) -> None:
+    """ModelError or HubError where vectors cannot be had as settings say, as far as files without weights tell."""
+    if relevance.by == "sentences":
+        check_sentences(folder_of(relevance, weights=False))
 
 
 def check_sentences(folder: Path) -> Sentences:

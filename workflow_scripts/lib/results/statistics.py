@@ -9,7 +9,7 @@ covers 93 to 97 % with 10 draws as with 30, be values normal, skewed as cosines 
 and BCa intervals cover 86 to 92 %. With fewer than `FEWEST` draws, or where draws are equal or fall into so few groups
 that resamples have next to no spread, bootstrap-t has no stable tails, and Student's t stands in. Two labels have two
 permutations, for instance: a resample of one group has a mean far off and a spread near zero, so that its t is in the
-hundreds and says only how close the draws of a group are.
+hundreds and says only how close the draws of a group are. Student's covers 94 to 98 % of such.
 """
 
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ from workflow_scripts.lib.lora.apply import check_adapter
 from workflow_scripts.lib.models import pin
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length
-from workflow_scripts.lib.models.encoders import check_sentences
+from workflow_scripts.lib.models.encoders import check_encoder
 from workflow_scripts.lib.models.sources import Model, PocketModel
 from workflow_scripts.lib.models.weights import empty_model
 from workflow_scripts.lib.pocket import model as pocket
@@ -89,8 +89,8 @@ def check(study: Study) -> Checked:
     }
     data = {name: checked(f"datasets.{name}", material, study, name, prepared) for name in prepared if prepared[name]}
     models = {name: checked(f"models.{name}", model_of, source) for name, source in study.models.items()}
-    if BY_QUERY in study.factors.levels() and (folder := study.sample_demonstrations.relevance.path):
-        checked("sample_demonstrations.relevance", check_sentences, folder)
+    if BY_QUERY in study.factors.levels():
+        checked("sample_demonstrations.relevance", check_encoder, study.sample_demonstrations.relevance)
     looks: dict[str, Look] = {}
     for name, model in models.items():
         if model:

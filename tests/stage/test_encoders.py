@@ -184,6 +184,8 @@ def test_what_is_made_otherwise_is_refused(encoder, pooling, modules, said):
 
 
 def test_a_folder_that_is_none(tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        check_sentences(tmp_path / "nowhere")
     with pytest.raises(ModelError, match=r"has no modules\.json, so it is no folder of a sentence-transformers model"):
         check_sentences(tmp_path)
 

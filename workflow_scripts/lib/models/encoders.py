@@ -103,6 +103,8 @@ def check_encoder(relevance: Relevance) -> None:
 
 def check_sentences(folder: Path) -> Sentences:
     """How a folder's model makes vectors; ModelError where the folder does not say so, or in a way not read here."""
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder (relative paths start at the project's root)")
     if not (folder / MODULES).is_file():
         raise ModelError(f"{folder}: has no {MODULES}, so it is no folder of a sentence-transformers model")
     try:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, workflow.basedir)
 
@@ -65,11 +66,17 @@ def local_paths(source):
     return [str(path) for path in watched(source)]
 
 
+def local_paths_of(relevance):
+    """The folder of a sentence-transformers model that demonstrations are chosen by."""
+    return [str(relevance.path)] if relevance.path and "relevance" in STUDY.factors.levels() else []
+
+
 SOURCES = {
     "datasets": [path for source in STUDY.datasets.values() for path in local_paths(source)],
     "models": [
         *(path for source in STUDY.models.values() for path in local_paths(source)),
         *dict.fromkeys(str(folder) for folder in STUDY.imported.values()),
+        *local_paths_of(STUDY.sample_demonstrations.relevance),
     ],
 }
 for path in once(*SOURCES.values()):
@@ -229,6 +236,19 @@ def every(pattern, **given):
 def files_of_model(source):
     """Every file of a local model's folder; what is missing is said at the start, with all other errors."""
     return [str(file) for path in local_paths(source) for file in files_in(path)]
+
+
+def encoder(wildcards):
+    """The model by whose states a setting's demonstrations are chosen, if they are."""
+    relevance = STUDY.sample_demonstrations.used_by(GRID.choice(wildcards.setting)).relevance
+    return [] if relevance.model is None else [relevance.model]
+
+
+def files_of_encoder(wildcards):
+    """Every local file that a setting's demonstrations are chosen by."""
+    relevance = STUDY.sample_demonstrations.used_by(GRID.choice(wildcards.setting)).relevance
+    folders = [] if relevance.path is None else files_in(str(relevance.path))
+    return [*folders, *(file for name in encoder(wildcards) for file in files_of_model(STUDY.models[name]))]
 
 
 def files_of_imported(wildcards):

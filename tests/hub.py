@@ -1,5 +1,6 @@
 """A hub on loopback for whole runs: models and data sets under their real ids, each one commit, from folders."""
 
+import hashlib
 import json
 import threading
 from contextlib import contextmanager
@@ -60,7 +61,9 @@ class Hub(BaseHTTPRequestHandler):
     def file(self, path):
         if not path.is_file():
             return self.answer(404, {}, {"X-Error-Code": "EntryNotFound"})
-        return self.answer(200, path.read_bytes(), {"ETag": f'"{path.name}"', "X-Repo-Commit": COMMIT})
+        content = path.read_bytes()
+        tag = hashlib.sha256(content).hexdigest()  # two files of one name are two blobs
+        return self.answer(200, content, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
 
     def answer(self, code, body, headers=None):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()

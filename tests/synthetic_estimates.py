@@ -31,7 +31,7 @@ from workflow_scripts.lib.measures.contrasts import (
 )
 from workflow_scripts.lib.measures.parts import GENERAL, INTERACTION, QUERY, SET, WHOLE
 from workflow_scripts.lib.patching.measures import AGREEMENT as PATCHED_AGREEMENT
-from workflow_scripts.lib.patching.measures import PATCH_MEASURES
+from workflow_scripts.lib.patching.measures import PATCH_MEASURES, Predicted
 from workflow_scripts.lib.patching.patches import OTHER_DRAW_DIRECTION, PATCH_DIFFERENCES, PATCHES
 from workflow_scripts.lib.results import parts as parts_room
 from workflow_scripts.lib.results.results import REFERENCE, Results
@@ -140,7 +140,8 @@ class Made:
     def _patched(self, layer, accuracies, own, other_draw):
         """The arm's accuracy is reached with the layers; own sets are above other draws' as far as in updates."""
         share = layer / LAYERS
-        for arm, (measure, patch) in product((ICL.name, IT.name), product(PATCH_MEASURES, PATCHES)):
+        of_labels = [measure for measure in PATCH_MEASURES if measure.kind is Predicted]
+        for arm, (measure, patch) in product((ICL.name, IT.name), product(of_labels, PATCHES)):
             value = accuracies[0] + share * (accuracies[1] - accuracies[0])
             value -= share * (own - other_draw) * (patch is OTHER_DRAW_DIRECTION)
             self.add(layer, ANCHOR.name, arm, patch.name, measure.name, value)

@@ -5,7 +5,7 @@ answers from. Writes a row per (level, draw, layer, arm, patch, measure), in the
 is the anchor, whose run it is, `other` the arm that the state is from, and `match` the patch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 
 from workflow_scripts.lib.artifacts.compared import SIMILARITY
 from workflow_scripts.lib.artifacts.provenance import origin
-from workflow_scripts.lib.artifacts.states import StateFile
 from workflow_scripts.lib.artifacts.tables import write_table
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.template import Rewording
-from workflow_scripts.lib.forward.patch import read_patched
+from workflow_scripts.lib.forward.patch import read_patched, scoring
 from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.forward.taps import LAYERS
 from workflow_scripts.lib.models.load import load_model
-from workflow_scripts.lib.patching.level import Level, PatchedLevel, Run, open_levels, run_of
-from workflow_scripts.lib.patching.measures import NONE, Ints, Predicted, rows_of
+from workflow_scripts.lib.patching.level import Level, PatchedLevel, Run, open_levels, own_labels, own_scores, run_of
+from workflow_scripts.lib.patching.measures import NONE, Floats, Predicted, Written, rows_of
 from workflow_scripts.lib.patching.patches import PATCHES, Patch, States
 from workflow_scripts.lib.patching.settings import Patching
 from workflow_scripts.lib.progress import Progress, log
@@ -53,7 +52,7 @@ def patch_hidden_states(
         levels: name -> the sets of a level, the anchor's states, and states of the arms that are put in
         rewording: What is put otherwise in the data set's template; null for nothing.
         settings: how; of the block of params.yaml that is called as this stage
-        similarity: where to write the measures; no rows where the model's layers cannot be reached, or without labels
+        similarity: where to write the measures; no rows where the model's layers cannot be reached
     """
     data, loaded = read_examples(examples).reworded(rewording), load_model(model)
     prompts = Prompts(loaded.tokenizer, data.template, data.words)
@@ -61,9 +60,6 @@ def patch_hidden_states(
     made = origin(**settings.model_dump(), numbered=LAYERS, device=loaded.model.device.type)
     if not reader.ways.hooks:
         log(f"{type(loaded.model).__name__}: its layers cannot be given other states, so nothing is patched")
-        levels = {}
-    if data.generation:
-        log("patches are measured by labels, and this task has none, so nothing is patched")
         levels = {}
     run, patches = run_of(data, prompts), [patch for patch in PATCHES if patch.name in settings.patches]
     rows: list[dict[str, Any]] = []
@@ -89,13 +85,22 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The measures of every arm and patch at some layers."""
     made = np.stack([_made(level, layer, patches, run) for layer in layers])
-    anchor, (of_anchor,) = level.anchor.arm, _own(level.anchor, [None])
-    of_arms = {arm.arm: _own(arm, level.sets.values()) for arm in level.arms}
-    answers = _answers(made, layers, run, reader).reshape(-1, *made.shape[2:4])
-    for (layer, arm, patch), labels in zip(product(layers, of_arms, patches), answers, strict=True):
-        predicted = Predicted(labels, of_arms[arm], of_anchor, run.gold, level.shown)
+    own = own_scores if run.answers else own_labels
+    anchor, (of_anchor,) = level.anchor.arm, own(level.anchor, [None])
+    of_arms = {arm.arm: own(arm, level.sets.values()) for arm in level.arms}
+    answers = _answers(made, layers, run, reader).reshape(-1, *made.shape[2:4], 2)
+    for (layer, arm, patch), found in zip(product(layers, of_arms, patches), answers, strict=True):
+        answered = _answered(found, of_arms[arm], of_anchor, level, run)
         keys = {"level": level.name, "layer": layer, "one": anchor, "other": arm, "match": patch.name}
-        yield from (keys | row for row in rows_of(predicted, [*level.sets]))
+        yield from (keys | row for row in rows_of(answered, [*level.sets]))
+
+
+def _answered(found: Floats, of_arm: Any, of_anchor: Any, level: Level, run: Run) -> Predicted | Written:
+    """What the patched runs [draws, queries, 2] answer, beside the arm's and the anchor's own runs."""
+    if run.answers:
+        return Written(found[..., 0], found[..., 1], of_arm, of_anchor)
+    labels = np.where(np.isnan(found[..., 0]), NONE, found[..., 0]).astype(np.intp)
+    return Predicted(labels, of_arm, of_anchor, run.gold, level.shown)
 
 
 def _made(level: Level, layer: int, patches: Sequence[Patch], run: Run) -> NDArray[np.float32]:
@@ -106,22 +111,27 @@ def _made(level: Level, layer: int, patches: Sequence[Patch], run: Run) -> NDArr
     return np.stack([patch.make(of).astype(np.float32) for of in states for patch in patches])
 
 
-def _own(file: StateFile, sets: Iterable[str | None]) -> Ints:
-    """The labels that an arm predicts in its own runs: [sets, queries]."""
-    return np.stack([file.label_log_probs(one).argmax(axis=1) for one in sets])
+def _answers(states: NDArray[np.float32], layers: Sequence[int], run: Run, reader: Reader) -> Floats:
+    """What the anchor answers with states [layers, ..., queries, d] put in: [layers, ..., queries, 2]; NaN for a NaN.
 
-
-def _answers(states: NDArray[np.float32], layers: Sequence[int], run: Run, reader: Reader) -> Ints:
-    """The labels predicted with states [layers, ..., queries, d] put in: [layers, ..., queries]; none for a NaN."""
-    labels = np.full(states.shape[:-1], NONE)
+    Of a label set the label predicted, and nothing else; of generation the log-probability of a query's answer, per
+    token, and 1 where it is what would be written.
+    """
+    found = np.full((*states.shape[:-1], 2), np.nan)
     for number, ids in enumerate(run.queries):
         of_query = states[..., number, :]
         known = ~np.isnan(of_query).any(axis=-1)
         at = torch.tensor(layers)[np.nonzero(known)[0]]
-        if len(at):
-            read = read_patched(reader, run.prefix, ids, at, torch.from_numpy(of_query[known]))
-            labels[..., number][known] = read.label_log_probs.argmax(dim=1)
-    return labels
+        if not len(at):
+            continue
+        put = (run.prefix, ids, at, torch.from_numpy(of_query[known]))
+        if run.answers:
+            read = read_patched(scoring(reader, run.answers[number]), *put)
+            score = read.label_log_probs[:, 0] / len(run.answers[number])
+            found[..., number, :][known] = torch.stack([score, (read.open_label == 0).float()], dim=1)
+        else:
+            found[..., number, 0][known] = read_patched(reader, *put).label_log_probs.argmax(dim=1)
+    return found
 
 
 if __name__ == "__main__":

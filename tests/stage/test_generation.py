@@ -21,6 +21,7 @@ from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import read_sets
 from workflow_scripts.lib.data.sources import CldrDataset
+from workflow_scripts.lib.forward.patch import states_put
 from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.forward.shared_prefix import encoded
 from workflow_scripts.lib.lora.apply import with_adapter
@@ -30,7 +31,16 @@ from workflow_scripts.lib.measures.kinds import Accord, Behaviour
 from workflow_scripts.lib.measures.on_texts import Scored
 from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.models.sources import LocalModel
+from workflow_scripts.lib.patching.measures import EXACT_MATCH as PATCHED_EXACT_MATCH
+from workflow_scripts.lib.patching.measures import LOG_PROB as PATCHED_LOG_PROB
+from workflow_scripts.lib.patching.measures import PATCH_MEASURES, RECOVERED_LOG_PROB, Written
+from workflow_scripts.lib.patching.patches import OWN_STATE
+from workflow_scripts.lib.report import claims
+from workflow_scripts.lib.report.cases import cases
+from workflow_scripts.lib.report.findings import findings
+from workflow_scripts.lib.report.points import points
 from workflow_scripts.lib.report.settings import RenderReport
+from workflow_scripts.lib.results.results import read_results
 from workflow_scripts.render_report import render_report
 
 pytestmark = pytest.mark.stage
@@ -44,6 +54,7 @@ COUNTRIES = CldrDataset(
 )
 ARMS = ("anchor", "icl", "it")
 NEW_TOKENS = 6
+THREE = (ANCHOR, ICL, IT)
 OF_TEXTS = {measure.name for measure in MEASURES if getattr(measure, "kind", None) and issubclass(measure.kind, Scored)}
 
 
@@ -118,7 +129,42 @@ def test_measures_of_labels_are_absent_and_those_of_answers_there(made):
     matches = {row["match"] for row in measured(made)}
     assert OTHER_LABEL.name in matches
     assert SAME_LABEL.name not in matches
-    assert pq.read_table(made.patched).num_rows == 0
+
+
+def patched(made, measure, patch=OWN_STATE, arm=ICL):
+    """(layer, draw) -> value."""
+    return {
+        (row["layer"], row["draw"]): row["value"]
+        for row in pq.read_table(made.patched).to_pylist()
+        if (row["measure"], row["match"], row["other"]) == (measure.name, patch.name, arm.name)
+    }
+
+
+def test_patched_runs_score_each_querys_own_answer(made):
+    """As whole forwards do that go on from the arm's state at the last prompt token."""
+    data, prompts, model = asked(made)
+    found, matches = patched(made, PATCHED_LOG_PROB), patched(made, PATCHED_EXACT_MATCH)
+    with open_states(made.states("reference", ICL)) as file:
+        for number, each in enumerate(read_sets(made.sets("reference"))):
+            scores, written = [], []
+            for place, query in enumerate(data.queries):
+                ids, answer = prompts.prefix() + prompts.query(query.fields), prompts.learnt(query.label)
+                state = torch.tensor(file.states(each.set.id, 1)[place : place + 1])
+                with states_put(model, torch.tensor([1]), torch.tensor([len(ids) - 1]), state), torch.inference_mode():
+                    after = model(torch.tensor([ids + answer])).logits[0, len(ids) - 1 : -1].log_softmax(-1)
+                scores.append(after[range(len(answer)), answer].mean().item())
+                written.append(after.argmax(-1).tolist() == answer)
+            assert found[1, number] == pytest.approx(np.mean(scores), abs=1e-5)
+            assert matches[1, number] == np.mean(written)
+
+
+def test_a_patch_of_the_embeddings_changes_nothing_and_every_draw_recovers_a_share(made):
+    own = [row["answer_log_prob"] / row["answer_tokens"] for row in rows(made, ANCHOR)]
+    first = [value for (layer, _), value in patched(made, PATCHED_LOG_PROB).items() if layer == 0]
+    assert first == pytest.approx([np.mean(own)] * 3, abs=1e-5)
+    names = {row["measure"] for row in pq.read_table(made.patched).to_pylist()}
+    assert names == {measure.name for measure in PATCH_MEASURES if measure.kind is Written}
+    assert {layer for layer, _ in patched(made, RECOVERED_LOG_PROB)} == {0, 1, 2, 3}
 
 
 def test_chrf_is_sacrebleus_and_exact_match_is_equality(made):
@@ -179,8 +225,23 @@ def test_a_study_of_generation_alone_has_estimates_and_a_report(tmp_path, made):
     named = {"models": [made.model], "datasets": [made.dataset], "arms": list(ARMS)}
     render_report(*tables, **beside, **named, **told, **words, **outputs_in(tmp_path))
     shown = (tmp_path / "report.html").read_text().split("<h2>How to read it")[0]
-    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT):
+    for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF, SAME_TEXT, PATCHED_LOG_PROB):
         assert measure.heading in shown
+    _tell_what_was_measured(read_results(*tables, **told))
+
+
+def _tell_what_was_measured(results):
+    """Claims have a row of every way in which answers are scored, and none of what such answers cannot have."""
+    found = {one.claim.about: one.by_case[0][1] for one in claims.told(results, {})}
+    names = [
+        f"{measure.heading}, {arm.heading}" for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF) for arm in THREE
+    ]
+    assert [row.name for row in found["Accuracy"].rows] == names
+    assert len(found["Same easy answer"].rows) == 3
+    assert all(row.estimate.mean is not None for seen in found.values() for row in seen.rows)
+    (answers,) = [one.text for one in points(findings(cases(results, {}))) if one.about == "Answers"]
+    assert SAME_TEXT.heading in answers
+    assert "not measured" not in answers
 
 
 def test_answers_come_after_the_keys_and_values_that_stand_for_a_prefix(made):

@@ -8,10 +8,13 @@ import pytest
 
 from tests.synthetic_estimates import ALIKE, OF_TASK, Made, results_of
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT
+from workflow_scripts.lib.patching.measures import ACCURACY as PATCHED_ACCURACY
+from workflow_scripts.lib.patching.measures import LOG_PROB
 from workflow_scripts.lib.report.claims import CLAIMS, FIRST, told
 from workflow_scripts.lib.report.claims_page import PREFACE, page
-from workflow_scripts.lib.report.looks import not_varied
+from workflow_scripts.lib.report.says import says
 from workflow_scripts.lib.report.sections import sections_of
+from workflow_scripts.lib.report.seen import not_varied
 from workflow_scripts.lib.study.factors import FACTORS
 from workflow_scripts.lib.study.grid import BY_QUERY
 
@@ -85,3 +88,15 @@ def test_the_findings_that_are_written_down_are_of_these_claims():
         assert section.split("\n**")[0] == now.split("\n**")[0]
         assert section.strip().splitlines()[-1] == now.strip().splitlines()[-1]
         assert re.search(r"^\*\*[A-Z].*\*\*", section, re.MULTILINE)
+
+
+def test_a_figure_of_labels_and_of_texts_says_each_apart():
+    keys = {"above": 0, "match": "own-state"}
+    rows = [{**keys, "measure": PATCHED_ACCURACY.heading, "mean": 0.9}]
+    alone = says("patched", rows)
+    assert alone == "At the last layer the arm's state 0.90."
+    rows.append({**keys, "measure": LOG_PROB.heading, "mean": -2.5})
+    assert says("patched", rows) == (
+        f"Accuracy, patched: {alone} Log-probability per token, patched: "
+        "At the last layer the arm's state \N{MINUS SIGN}2.50."
+    )

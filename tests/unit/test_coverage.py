@@ -67,6 +67,23 @@ def test_intervals_cover_93_to_97_percent_and_what_was_not_taken_does_not(draws)
         assert min(row[rival] for row in table.values()) < 93
 
 
+@pytest.mark.parametrize("draws", [10, 30])
+@pytest.mark.parametrize("share", [0.3, 0.5])
+@pytest.mark.parametrize("width", [0.002, 0.01, 0.05])
+def test_intervals_of_draws_in_two_groups_cover_and_have_a_sane_width(draws, share, width):
+    """Two labels, permuted: `share` of the draws have them swapped; `width` of a group against the distance of both."""
+    rng = np.random.default_rng(3)
+    size = (STUDIES // 5, draws)
+    values = (rng.random(size) < share) + width * rng.normal(size=size)
+    found = intervals(values, **SETTINGS)
+    low, high = of_student(values)
+    wider = np.quantile((found.high - found.low) / (high - low), 0.99)
+    value = covered(found.low, found.high, share)
+    print(f"{draws} draws, {share:.0%} swapped, width {width}: {value:.1f}, at most {wider:.1f} times Student's")
+    assert 93 <= value <= 99
+    assert wider < 2
+
+
 def curves(rng, draws, points, skewed):
     """Values whose neighbours are alike (correlation .8), normal or skewed as cosines near 1 are; and their mean."""
     z = rng.normal(size=(CURVES, points, draws))

@@ -49,10 +49,9 @@ def test_the_references_level_is_among_the_levels(shots, reference, levels):
 
 def test_no_two_settings_choose_alike():
     study = grid()
+    blocks = (study.choice, study.tuning, study.dumping)
     choices = [
-        json.dumps(
-            [study.choice(one).model_dump(), study.template(one), study.tuning(one).model_dump(), study.on_the_way(one)]
-        )
+        json.dumps([*(block(one).model_dump() for block in blocks), study.template(one), study.on_the_way(one)])
         for one in study.settings
     ]
     assert len(set(choices)) == len(choices) == 1 + sum(len(levels) - 1 for levels in study.levels.values())

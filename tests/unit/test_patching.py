@@ -9,10 +9,14 @@ from workflow_scripts.lib.patching.level import labels_shown
 from workflow_scripts.lib.patching.measures import (
     ACCURACY,
     AGREEMENT,
+    EXACT_MATCH,
+    LOG_PROB,
     NONE,
     RECOVERED,
+    RECOVERED_LOG_PROB,
     SHOWN_LABEL,
     Predicted,
+    Written,
     rows_of,
 )
 from workflow_scripts.lib.patching.patches import (
@@ -103,6 +107,25 @@ def test_the_draws_values_of_what_is_recovered_are_the_jackknifes():
     uneven = RUN._replace(patched=np.array([[0, 1, 1, 0], [0, 0, 1, 0]]), arm=np.array([[0, 0, 1, 1], [0, 1, 1, 0]]))
     whole = 3 / 4
     assert values(uneven, RECOVERED) == pytest.approx([2 * whole - 2 / 1, 2 * whole - 1 / 3])
+
+
+TEXTS = Written(
+    patched=np.array([[-1.0, -3.0, np.nan], [-2.0, -1.0, -2.0]]),
+    right=np.array([[1.0, 0.0, np.nan], [0.0, 1.0, 0.0]]),
+    arm=np.array([[-1.0, -1.0, -1.0], [-2.0, -2.0, -1.0]]),
+    anchor=np.array([-3.0, -3.0, -3.0]),
+)
+
+
+def test_answers_of_generation_have_measures_of_their_own():
+    found = rows(TEXTS)
+    assert {name for name, _ in found} == {LOG_PROB.name, EXACT_MATCH.name, RECOVERED_LOG_PROB.name}
+    assert values(TEXTS, LOG_PROB) == pytest.approx([-2, -5 / 3])
+    assert values(TEXTS, EXACT_MATCH) == pytest.approx([1 / 2, 1 / 3])
+    assert (found[EXACT_MATCH.name, 3]["queries"], found[EXACT_MATCH.name, 3]["excluded"]) == (2, 1)
+    # The patch gains 2 and 4 nats, the arm 4 and 4 of the queries that had something put in.
+    whole = 6 / 8
+    assert values(TEXTS, RECOVERED_LOG_PROB) == pytest.approx([2 * whole - 4 / 4, 2 * whole - 2 / 4])
 
 
 def test_nothing_is_recovered_of_no_gain():

@@ -332,6 +332,26 @@ def test_a_cell_that_is_no_text_is_named_by_row_and_column(put, line, words):
     assert words in refused(put(f'{{"text": "a", "label": 1}}\n{line}'.encode()), "jsonl")
 
 
+@pytest.mark.parametrize("whole", ["[{}, {}]", '{{"0": {}, "1": {}}}'])
+def test_json_is_a_list_of_rows_or_an_object_of_them(put, whole):
+    rows = '{"text": "fine", "label": 1, "more": [1]}', '{"text": "dull", "label": 0}'
+    assert read(put(whole.format(*rows).encode()), "json") == [("fine", "positive"), ("dull", "negative")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"text": "a"}', "data: is not one list, or one object, of objects; an object a line is format `jsonl`"),
+        (b'{"text": "a"}\n{"text": "b"}', "data: is not JSON, one list, or one object, of objects: Extra data"),
+        (b'[{"text": "a", "label": 1}, {"text": 0.5, "label": 1}]', "data, row 2: `text` is a float and no text: 0.5"),
+        (b'[{"text": "a", "text": "b"}]', "data: the column 'text' is there more than once"),
+        (b"[]", "data: holds no rows"),
+    ],
+)
+def test_json_that_is_no_rows_is_refused(put, content, words):
+    assert words in refused(put(content), "json")
+
+
 @pytest.mark.parametrize(
     ("cells", "texts"),
     [

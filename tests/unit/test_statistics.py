@@ -52,6 +52,26 @@ def test_so_do_draws_that_are_nearly_all_equal():
     assert (found.low[0], found.high[0]) == pytest.approx((values.mean() - half, values.mean() + half))
 
 
+@pytest.mark.parametrize("swapped", [1, 2, 3])
+def test_so_do_draws_that_fall_into_two_groups(swapped):
+    """As those of two labels permuted do: identity, and swap. Resamples of one group have hardly any spread."""
+    values = np.where(np.arange(10) < swapped, 0.3, 0.9) + 0.004 * np.random.default_rng(0).normal(size=10)
+    half = student.isf(0.025, 9) * values.std(ddof=1) / np.sqrt(10)
+    found = intervals(values[None], **SETTINGS)
+    assert (found.low[0], found.high[0]) == pytest.approx((values.mean() - half, values.mean() + half))
+    low, high, _ = by_loops(values, **SETTINGS)
+    assert high - low > 3 * (found.high[0] - found.low[0]), "bootstrap-t's own would be absurd"
+    band = bands(values[None, None], **SETTINGS)
+    assert band.high[0, 0] == pytest.approx(found.high[0])
+
+
+def test_groups_that_resamples_mix_keep_bootstrap_t():
+    values = np.repeat([0.3, 0.9], 15) + 0.004 * np.random.default_rng(0).normal(size=30)
+    low, high, _ = by_loops(values, **SETTINGS)
+    found = intervals(values[None], **SETTINGS)
+    assert (found.low[0], found.high[0]) == pytest.approx((low, high), rel=1e-9)
+
+
 def test_one_draw_has_a_mean_and_no_interval():
     found = intervals(np.array([[0.5], [0.7]]), **SETTINGS)
     assert found.mean.tolist() == [0.5, 0.7]

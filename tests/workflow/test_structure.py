@@ -134,6 +134,21 @@ def test_sets_for_each_query_are_compared_beside_the_references(tmp_path, monkey
     assert asked["relevance-nearest"]["relevance"]["queries"] == 7
 
 
+@pytest.mark.usefixtures("signals")
+def test_a_model_that_demonstrations_are_chosen_by_is_read_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    name = "a-model-of-the-study-0000"
+    write_study(tmp_path, 1, 1, relevance={"by": "states", "model": name, "queries": 7})
+    rule = read_rules(tmp_path).get_rule("sample_demonstrations")
+    inputs, params = dict(rule.input.items()), dict(rule.params.items())
+    for setting, wanted in (("reference", []), ("relevance-nearest", [f"artifacts/prepare_model/{name}"])):
+        cell = SimpleNamespace(dataset="a-data-set-0000", setting=setting)
+        assert inputs["encoder"](cell) == wanted
+        flag = params["encoder"](cell, SimpleNamespace(encoder=wanted))
+        assert flag == (wanted[0] if wanted else "null")
+
+
 def read_rules(folder):
     """The rules as Snakemake has them, of the study in a folder."""
     (folder / "Snakefile").write_text(RULES.format(ROOT))
@@ -141,14 +156,14 @@ def read_rules(folder):
         return api.workflow(ResourceSettings(cores=1), snakefile=folder / "Snakefile", workdir=folder)._workflow
 
 
-def write_study(folder, models, data_sets):
+def write_study(folder, models, data_sets, relevance=None):
     """A params.yaml of so many models and data sets, the reference and two factors."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["models"] = {f"a-model-of-the-study-{i:04d}": {"source": "pocket"} for i in range(models)}
     params["datasets"] = {f"a-data-set-{i:04d}": {"source": "world", "task": "topic"} for i in range(data_sets)}
     params["factors"] = {"shots": [1, 8], "relevance": ["nearest"]}
     params["arms"] = ["anchor", "icl", "it"]
-    params["sample_demonstrations"]["relevance"]["queries"] = 7
+    params["sample_demonstrations"]["relevance"] = relevance or {"by": "tf-idf", "queries": 7}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -204,7 +219,8 @@ def test_a_rule_runs_its_stage_as_a_person_would(stage):
 def test_a_stage_is_forked_from_what_has_imported_torch_if_it_needs_it(stage):
     """`torch` among the libraries of a stage's code is what decides (freshness/framing.py)."""
     code = [str(module_path(module)) for module in modules_of(f"workflow_scripts.{stage}")]
-    assert ("torch" in libraries.counting(code)) == (stage not in NEED_NO_MODEL)
+    chooses_by_states = stage == "sample_demonstrations"  # at levels of relevance
+    assert ("torch" in libraries.counting(code)) == (stage not in NEED_NO_MODEL or chooses_by_states)
 
 
 # What `snakemake --lint` may say, and why it stands.

@@ -1,8 +1,9 @@
 """How demonstrations are chosen: the part of a setting that sets depend on."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from workflow_scripts.lib.strict import Positive, Strict
 
@@ -46,8 +47,29 @@ class Choice(Strict):
 class Relevance(Strict):
     """How alike a query and an example are, and which queries have sets of their own."""
 
-    by: Literal["tf-idf"] = Field("tf-idf", description="cosine of words weighted by how few texts have them")
+    by: Literal["tf-idf", "states", "sentences"] = Field(
+        "tf-idf",
+        description="cosine of: words weighted by how few texts have them; mean states of `model` over a text, less "
+        "the pool's mean; vectors of a sentence-transformers model, in a folder (`path`) or of the hub (`id`)",
+    )
     queries: Positive = Field(20, description="so many, the data set's first; each costs an adapter a draw and level")
+    model: str | None = Field(None, description="by states: one of `models`; its sets serve every model of the study")
+    path: Path | None = Field(None, description="by sentences: a folder with modules.json")
+    id: str | None = Field(None, description="by sentences: a model of the Hugging Face hub, at `revision`")
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="a commit")] | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> "Relevance":
+        needed: dict[str, list[set[str]]] = {
+            "tf-idf": [set()],
+            "states": [{"model"}],
+            "sentences": [{"path"}, {"id", "revision"}],
+        }
+        given = {name for name in ("model", "path", "id", "revision") if getattr(self, name) is not None}
+        if given not in needed[self.by]:
+            ways = " or ".join(" and ".join(sorted(some)) or "nothing" for some in needed[self.by])
+            raise ValueError(f"by {self.by} takes {ways} beside it, and has {' and '.join(sorted(given)) or 'nothing'}")
+        return self
 
 
 class SampleDemonstrations(Strict):

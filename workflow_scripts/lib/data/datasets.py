@@ -1,4 +1,4 @@
-"""Examples from files, the hub, the CLDR or the embedded world, in one shape: a pool and queries, nothing in both."""
+"""Examples from files, the hub, wheels, the CLDR or the embedded world as a pool and queries, nothing in both."""
 
 import random
 from collections import Counter
@@ -10,7 +10,7 @@ from workflow_scripts.lib.data.examples import Example, Examples
 from workflow_scripts.lib.data.labelled import labelled
 from workflow_scripts.lib.data.parting import apart, distinct, repeated, set_aside
 from workflow_scripts.lib.data.paths import every_path, listed
-from workflow_scripts.lib.data.readers import needed, read_files, read_hub
+from workflow_scripts.lib.data.readers import needed, read_files, read_hub, read_package
 from workflow_scripts.lib.data.rows import DataError, Row, check_columns
 from workflow_scripts.lib.data.sources import (
     CldrDataset,
@@ -19,6 +19,7 @@ from workflow_scripts.lib.data.sources import (
     HubDataset,
     Lines,
     LocalDataset,
+    PackageDataset,
     ReadDataset,
     WorldDataset,
 )
@@ -107,13 +108,15 @@ def _parted(source: Dataset, pool: int | None, queries: int, seed: int) -> Parte
     return _two(candidates, asked[0], source)
 
 
-def _read(source: LocalDataset | HubDataset | CldrDataset) -> list[Split]:
+def _read(source: LocalDataset | HubDataset | CldrDataset | PackageDataset) -> list[Split]:
     """The rows of the pool and of the queries, or of what both are in."""
     if isinstance(source, LocalDataset):
         return [Split(read_files(named, source), _called(named)) for named in listed(source).named_files().values()]
     if isinstance(source, CldrDataset):
         check_columns(cldr.COLUMNS, needed(source), "CLDR")
         return [Split(cldr.rows(source.kinds, source.locales), "CLDR")]
+    if isinstance(source, PackageDataset):
+        return [Split(read_package(source), f"{source.release}, {source.file}")]
     names = [name for name in (source.pool, source.queries) if isinstance(name, str)]
     return [Split(read_hub(source, name), f"{source.id}, {name}") for name in names]
 

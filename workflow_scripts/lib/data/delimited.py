@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from workflow_scripts.lib.data.rows import DataError, Row, checked_once
-from workflow_scripts.lib.data.sources import LocalDataset
+from workflow_scripts.lib.data.sources import FileDataset
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 csv.field_size_limit(sys.maxsize)  # a text may be longer than the 131,072 characters that the reader would allow
@@ -24,20 +24,20 @@ class Record(NamedTuple):
     cells: list[str]
 
 
-def delimited_rows(text: str, path: Path, source: LocalDataset) -> Iterator[Row]:
+def delimited_rows(text: str, path: Path, source: FileDataset) -> Iterator[Row]:
     """All rows of a csv or tsv; DataError where it is not whole, or could be read in two ways."""
     records = _records(text, path, source)
     columns = checked_once(source.columns or (records.pop(0).cells if records else []), str(path))
     return (Row(f"{path}:{line}", dict(zip(columns, cells, strict=True))) for line, cells in records)
 
 
-def _records(text: str, path: Path, source: LocalDataset) -> list[Record]:
+def _records(text: str, path: Path, source: FileDataset) -> list[Record]:
     if source.quotes is not None or source.format == "csv":
         return _parsed(text, path, source, quoted=source.quotes is not False)
     return _told(text, path, source)
 
 
-def _told(text: str, path: Path, source: LocalDataset) -> list[Record]:
+def _told(text: str, path: Path, source: FileDataset) -> list[Record]:
     """Rows of a tsv, whose quotation marks are characters (SST-2, CoLA) or stand around cells (pandas, Excel).
 
     What the marks are is told from the file, as far as it has only one reading; DataError where it has two.
@@ -60,7 +60,7 @@ def _told(text: str, path: Path, source: LocalDataset) -> list[Record]:
     return quoted if around else bare
 
 
-def _written_around(bare: list[Record], source: LocalDataset) -> bool:
+def _written_around(bare: list[Record], source: FileDataset) -> bool:
     """Whether marks stand around cells: those in a text are doubled, or the header or the labels have them too."""
     header = [] if source.columns else bare[0].cells
     columns = source.columns or [name.strip('"') for name in header]
@@ -75,7 +75,7 @@ def _beginning(records: list[Record], *, with_mark: bool) -> Iterator[str]:
     return (cell for one in records for cell in one.cells if cell.startswith('"') is with_mark)
 
 
-def _tried(text: str, path: Path, source: LocalDataset, *, quoted: bool) -> list[Record] | DataError:
+def _tried(text: str, path: Path, source: FileDataset, *, quoted: bool) -> list[Record] | DataError:
     try:
         return _parsed(text, path, source, quoted=quoted)
     except DataError as error:
@@ -88,7 +88,7 @@ def _either(records: list[Record] | DataError, error: DataError) -> list[Record]
     return records
 
 
-def _parsed(text: str, path: Path, source: LocalDataset, *, quoted: bool) -> list[Record]:
+def _parsed(text: str, path: Path, source: FileDataset, *, quoted: bool) -> list[Record]:
     lines = list(io.StringIO(text, newline=""))
     delimiter = DELIMITERS[source.format]
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
@@ -110,7 +110,7 @@ def _parsed(text: str, path: Path, source: LocalDataset, *, quoted: bool) -> lis
 MEND = "close them, double those inside quoted cells, or set `quotes: false` where they are part of the text"
 
 
-def _check_width(records: list[Record], path: Path, source: LocalDataset) -> None:
+def _check_width(records: list[Record], path: Path, source: FileDataset) -> None:
     columns, last = source.columns or records[0].cells, records[-1]
     if len(last.cells) != len(columns):
         raise DataError(
@@ -119,7 +119,7 @@ def _check_width(records: list[Record], path: Path, source: LocalDataset) -> Non
         )
 
 
-def _check_closed(records: list[Record], lines: list[str], path: Path, source: LocalDataset) -> None:
+def _check_closed(records: list[Record], lines: list[str], path: Path, source: FileDataset) -> None:
     """A quoted cell may hold line ends; where its lines are rows of their own, a quotation mark is lost.
 
     One line is always like a row, with the cell's own label: so two are that are most of the lines, or any three.

@@ -11,16 +11,31 @@ from workflow_scripts.lib.data.decoding import read_bytes, read_text
 from workflow_scripts.lib.data.delimited import delimited_rows
 from workflow_scripts.lib.data.paths import every_path
 from workflow_scripts.lib.data.rows import DataError, Row, check_columns, checked_once
-from workflow_scripts.lib.data.sources import Files, HubDataset, Lines, LocalDataset, ReadDataset
+from workflow_scripts.lib.data.sources import FileDataset, Files, HubDataset, Lines, PackageDataset, ReadDataset
 from workflow_scripts.lib.data.template import placeholders
+from workflow_scripts.lib.wheels import WheelError, unpacked
 
 
-def read_files(named: Files | Lines, source: LocalDataset) -> list[Row]:
-    """All rows of some local files in the format that the settings name; DataError where they cannot be read so."""
+def read_files(named: Files | Lines, source: FileDataset) -> list[Row]:
+    """All rows of some files in the format that the settings name; DataError where they cannot be read so."""
     if isinstance(named, dict):
         return [row for rows in _parallel(named, source) for row in rows]
     files = [(path, _read(path, lambda path: FORMATS[source.format](path, source))) for path in every_path(named)]
     return [row for path, rows in files for row in _checked(rows, source, path)]
+
+
+def read_package(source: PackageDataset) -> list[Row]:
+    """All rows of a file in a wheel; DataError where it cannot be had or read."""
+    called = f"{source.release}, {source.file}"
+    try:
+        with unpacked(source) as path:
+            try:
+                rows = read_files(path, source)
+            except DataError as error:
+                raise DataError(str(error).replace(str(path), called)) from None
+            return [row._replace(where=row.where.replace(str(path), called)) for row in rows]
+    except WheelError as error:
+        raise DataError(str(error)) from None
 
 
 def needed(source: ReadDataset) -> list[str]:
@@ -28,7 +43,7 @@ def needed(source: ReadDataset) -> list[str]:
     return list(dict.fromkeys([*placeholders(source.template.query), source.target_column]))
 
 
-def _checked(rows: list[Row], source: LocalDataset, path: Path) -> list[Row]:
+def _checked(rows: list[Row], source: FileDataset, path: Path) -> list[Row]:
     """The rows of one file: among several, one that is empty or of another header would pass for rows of null."""
     if not rows:
         raise DataError(f"{path}: holds no rows")
@@ -43,37 +58,52 @@ def _read(path: Path, read: Callable[[Path], Iterable[Any]]) -> list[Any]:
         raise DataError(f"{path}: cannot be read: {error}") from None
 
 
-def _delimited(path: Path, source: LocalDataset) -> Iterator[Row]:
+def _delimited(path: Path, source: FileDataset) -> Iterator[Row]:
     return delimited_rows(read_text(path, source.encoding), path, source)
 
 
-def _lines(path: Path, source: LocalDataset) -> list[str]:
+def _lines(path: Path, source: FileDataset) -> list[str]:
     """Lines, at the ends that files have and no others: a text may hold what Python's splitlines takes for one."""
     text = read_text(path, source.encoding).replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _jsonl(path: Path, source: LocalDataset) -> Iterator[Row]:
+def _jsonl(path: Path, source: FileDataset) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, source), 1):
         if line.strip():
             yield Row(f"{path}:{number}", _json_object(line, f"{path}:{number}"))
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
-    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        checked_once([name for name, _ in members], where)
-        return dict(members)
-
-    try:
-        row = json.loads(line, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:  # Python reads no whole number of more than 4,300 digits
-        raise DataError(f"{where}: is not JSON, one object a line: {error}") from None
+    row = _json_value(line, where, "one object a line")
     if not isinstance(row, dict):
         raise DataError(f"{where}: is not a JSON object")
     return row
 
 
-def _parquet(path: Path, source: LocalDataset) -> Iterator[Row]:
+def _json(path: Path, source: FileDataset) -> Iterator[Row]:
+    """The objects of a list or, of an object of objects, its members' values."""
+    shape = "one list, or one object, of objects"
+    found = _json_value(read_text(path, source.encoding), str(path), shape)
+    rows = list(found.values()) if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path}: is not {shape}; an object a line is format `jsonl`")
+    for number, row in enumerate(rows, 1):
+        yield Row(f"{path}, row {number}", row)
+
+
+def _json_value(text: str, where: str, shape: str) -> Any:
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        checked_once([name for name, _ in members], where)
+        return dict(members)
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:  # Python reads no whole number of more than 4,300 digits
+        raise DataError(f"{where}: is not JSON, {shape}: {error}") from None
+
+
+def _parquet(path: Path, source: FileDataset) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
@@ -104,7 +134,7 @@ def _plain(column: pa.ChunkedArray, where: str) -> list[Any]:
         raise DataError(f"{where} is a column of {kind} that cannot be read ({error}); save it as text") from None
 
 
-def _labelled_lines(path: Path, source: LocalDataset) -> Iterator[Row]:
+def _labelled_lines(path: Path, source: FileDataset) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, source), 1):
         label, _, text = line.strip(" \t").partition(" ")
         if label and not text and label not in (source.labels or {}):
@@ -113,7 +143,7 @@ def _labelled_lines(path: Path, source: LocalDataset) -> Iterator[Row]:
             yield Row(f"{path}:{number}", {source.label_column: label, "text": text})
 
 
-def _parallel(named: Lines, source: LocalDataset) -> Iterator[list[Row]]:
+def _parallel(named: Lines, source: FileDataset) -> Iterator[list[Row]]:
     """Rows whose columns stand in files of their own, line by line; files of several columns go together in order."""
     paths = {column: every_path(files) for column, files in named.items()}
     if len({len(some) for some in paths.values()}) > 1:
@@ -129,10 +159,11 @@ def _parallel(named: Lines, source: LocalDataset) -> Iterator[list[Row]]:
         yield _checked(rows, source, together[0])
 
 
-FORMATS: dict[str, Callable[[Path, LocalDataset], Iterator[Row]]] = {
+FORMATS: dict[str, Callable[[Path, FileDataset], Iterator[Row]]] = {
     "csv": _delimited,
     "tsv": _delimited,
     "jsonl": _jsonl,
+    "json": _json,
     "parquet": _parquet,
     "labelled-lines": _labelled_lines,
 }

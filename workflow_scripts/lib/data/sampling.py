@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from workflow_scripts.lib.data.alike import Similarity
 from workflow_scripts.lib.data.choice import Choice, SampleDemonstrations
 from workflow_scripts.lib.data.drawing import PoolError, candidates, drawn, drawn_for, shuffled
 from workflow_scripts.lib.data.examples import Example, Examples
@@ -33,12 +34,17 @@ def sample_sets(
     settings: SampleDemonstrations,
     seed: int,
     other: OtherTask | None = None,
+    similarity: Similarity = tf_idf,
 ) -> list[ServingSet]:
-    """The sets of all draws, each once, of `other` if there is one; PoolError where the pool is too small."""
+    """The sets of all draws, each once, of `other` if there is one; PoolError where the pool is too small.
+
+    `similarity`: how alike queries and examples are, where each query has sets of its own.
+    """
     shown = replace(other.examples, pool=apart(other.examples.pool, data.queries)) if other else data
     balanced = settings.balanced and not shown.generation  # answers are no classes
     asked = _asked(data.queries, choice, settings)
-    similarities = dict(zip((one.id for one in asked), tf_idf(asked, shown.pool), strict=True))
+    alike = similarity(asked, shown.pool) if asked else []
+    similarities = dict(zip((one.id for one in asked), alike, strict=True))
     sets: dict[str, ServingSet] = {}
 
     def serve(made: DemonstrationSet, place: Place) -> None:
@@ -51,8 +57,8 @@ def sample_sets(
         if choice.relevance == "any":
             serve(sample(shown, choice, key=key, balanced=balanced), Place(draw))
         among = candidates(shown.pool, key, balanced=balanced) if similarities else []
-        for query, similarity in similarities.items():
-            made, mean = sample_for(query, similarity, among, shown, choice, key=key, balanced=balanced)
+        for query, of_query in similarities.items():
+            made, mean = sample_for(query, of_query, among, shown, choice, key=key, balanced=balanced)
             serve(made, Place(draw, query, mean))
     return list(sets.values())
 

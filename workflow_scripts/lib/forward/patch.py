@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,13 @@ def _put(
     patched = (args[0] if args else kwargs["hidden_states"]).clone()
     patched[rows.to(patched.device), columns.to(patched.device)] = states.to(patched)
     return ((patched, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": patched})
+
+
+def scoring(reader: Reader, answer: Ids) -> Reader:
+    """The same reader with one answer in place of labels, of a query that has an answer of its own."""
+    one = copy(reader)
+    one.labels, one.more = [answer], len(answer) - 1
+    return one
 
 
 def read_patched(

@@ -1,6 +1,6 @@
 """What a level is patched from: its sets and the states of the anchor and of arms, or a refusal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from workflow_scripts.lib.data.examples import Examples
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, by_draw, read_sets
 from workflow_scripts.lib.forward.settings import told
-from workflow_scripts.lib.patching.measures import NONE, Ints
+from workflow_scripts.lib.patching.measures import NONE, Floats, Ints
 
 
 class PatchedLevel(BaseModel):
@@ -29,11 +29,15 @@ class PatchedLevel(BaseModel):
 
 
 class Run(NamedTuple):
-    """The queries as the anchor is asked them: ids of what stands before each, of each, gold labels [queries]."""
+    """The queries as the anchor is asked them: ids of what stands before each, of each, gold labels [queries].
+
+    answers: ids of each query's own, of a generation task, where gold labels are numbers of answers; else none.
+    """
 
     prefix: list[int]
     queries: list[list[int]]
     gold: Ints
+    answers: list[list[int]]
 
 
 class Level(NamedTuple):
@@ -49,7 +53,8 @@ class Level(NamedTuple):
 def run_of(data: Examples, prompts: Prompts) -> Run:
     """The anchor's run of a data set."""
     queries = [prompts.query(one.fields) for one in data.queries]
-    return Run(prompts.prefix(), queries, np.array(data.targets))
+    answers = [prompts.learnt(one.label) for one in data.queries] if data.generation else []
+    return Run(prompts.prefix(), queries, np.array(data.targets), answers)
 
 
 @contextmanager
@@ -66,7 +71,9 @@ def open_levels(levels: Mapping[str, PatchedLevel], data: Examples, run: Run) ->
 
 def _level(name: str, files: PatchedLevel, anchor: StateFile, arms: list[StateFile], data: Examples, run: Run) -> Level:
     sets = {draw: each.set for draw, each in by_draw(read_sets(files.sets)).items()}
-    shown = np.stack([labels_shown(one, data.words)[run.gold] for one in sets.values()])
+    shown = np.full((len(sets), len(run.gold)), NONE)
+    if not data.generation:
+        shown = np.stack([labels_shown(one, data.words)[run.gold] for one in sets.values()])
     asked = [one.id for one in data.queries]
     _check(anchor, None, "query", asked)
     _check(anchor, None, "prompt_tokens", [ids_digest(run.prefix + ids) for ids in run.queries])
@@ -87,6 +94,18 @@ def _check(file: StateFile, set_id: str | None, column: str, wanted: Sequence[st
             f"{file.path}: {column} of {file.sets.get(set_id, file.arm)} is not what the prepared data set and model "
             "give, in their order; delete it and dump it again"
         )
+
+
+def own_labels(file: StateFile, sets: Iterable[str | None]) -> Ints:
+    """The labels that an arm predicts in its own runs: [sets, queries]."""
+    return np.stack([file.label_log_probs(one).argmax(axis=1) for one in sets])
+
+
+def own_scores(file: StateFile, sets: Iterable[str | None]) -> Floats:
+    """Log-probability per token of each query's answer in an arm's own runs: [sets, queries]."""
+    names = ["answer_log_prob", "answer_tokens"]
+    read = [[column.to_numpy().astype(np.float64) for column in file.columns(one, names).columns] for one in sets]
+    return np.stack([score / tokens for score, tokens in read])
 
 
 def labels_shown(shown: DemonstrationSet, words: Sequence[str]) -> Ints:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from workflow_scripts.lib.report import looks
 from workflow_scripts.lib.report.cases import cases
 from workflow_scripts.lib.report.findings import Finding, findings
-from workflow_scripts.lib.report.looks import Seen
+from workflow_scripts.lib.report.seen import Seen
 from workflow_scripts.lib.report.wording import begun, listed
 from workflow_scripts.lib.results.results import Results
 from workflow_scripts.lib.study.grid import BY_QUERY

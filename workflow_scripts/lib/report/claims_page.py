@@ -11,7 +11,7 @@ from workflow_scripts.lib.artifacts.tables import read_origin
 from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.report.claims import Told, told
 from workflow_scripts.lib.report.conclusions import effect_in_words
-from workflow_scripts.lib.report.looks import Row, Seen
+from workflow_scripts.lib.report.seen import Row, Seen
 from workflow_scripts.lib.report.wording import NOTHING, begun, listed, with_interval
 from workflow_scripts.lib.results.results import Results, read_results
 from workflow_scripts.lib.study.settings import read_study

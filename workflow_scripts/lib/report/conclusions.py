@@ -33,8 +33,12 @@ def _share(parts: Mapping[str, Part], name: str) -> str:
 
 
 def alike(case: Case, measure: Measure, write: Callable[[Estimate], str] = with_interval) -> str:
-    """A similarity of the two arms with every contrast's value: the own one never stands alone."""
-    return "; ".join(f"{c.heading} {write(case.alike(measure, c.name))}" for c in CONTRASTS)
+    """A similarity of the two arms with the value of every contrast that was measured: the own one never stands alone.
+
+    Answers of generation have no label that another query could share.
+    """
+    found = [(one, case.alike(measure, one.name)) for one in CONTRASTS]
+    return "; ".join(f"{one.heading} {write(e)}" for one, e in found if e.mean is not None) or "not measured"
 
 
 def own_demonstrations(finding: Finding) -> str:

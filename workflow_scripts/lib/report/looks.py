@@ -1,49 +1,34 @@
 """Looks at a case, one for each claim: what it shows, and the rows of numbers that this rests on."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
-
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
-from workflow_scripts.lib.measures import COSINE, HEADLINE, LABEL_FREE_UPDATE_COSINE, MARGIN, MOVEMENT
+from workflow_scripts.lib.measures import (
+    ACCURACY,
+    CHRF,
+    COSINE,
+    EXACT_MATCH,
+    HEADLINE,
+    LABEL_FREE_UPDATE_COSINE,
+    LOG_PROB_PER_TOKEN,
+    MARGIN,
+    MOVEMENT,
+    SAME_TEXT,
+)
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.report.cases import ICL_IT, Case, together
 from workflow_scripts.lib.report.findings import Finding, Outcome, Side, apart, side
+from workflow_scripts.lib.report.seen import NOT_MEASURED, Row, Seen, Verdict, measured, not_varied, shown
 from workflow_scripts.lib.results.estimates import Estimate
 from workflow_scripts.lib.study.grid import BY_QUERY
 
-Verdict = Literal["agrees", "disagrees", "cannot tell", "shown", "not measured"]
 LITTLE = 0.05  # of a cosine: ours, as no number of the paper's is known
 FROM_ANCHOR = [(ANCHOR, arm) for arm in QUESTION]
 SHOWN_ARM, TUNED_ARM = QUESTION
 EFFECT = OWN_DEMONSTRATION_EFFECT
 OF_WHICH = f"its {EFFECT.heading}"
 ANSWERS = ("all", "same", "different")
+OF_TEXTS = (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF)
 WAYS_OF_TUNING = ("strength", "modules", "rank")
 WITHOUT_LORA = [arm for arm in ARMS if arm.weights and arm.weights.trains != "lora"]
-
-
-class Row(NamedTuple):
-    """A quantity of a case; `effect` if it is a difference, which may be small and has a test."""
-
-    name: str
-    estimate: Estimate
-    effect: bool = False
-
-
-class Seen(NamedTuple):
-    """What a case shows of a claim, and the numbers, or why there are none."""
-
-    verdict: Verdict
-    rows: tuple[Row, ...] = ()
-    why: str = ""
-
-
-NOT_MEASURED = Seen("not measured", why="the study does not have what this needs")
-
-
-def not_varied(factor: str) -> Seen:
-    """What is said where a study lacks a factor."""
-    return Seen("not measured", why=f"the study does not vary {factor}: name its levels under `factors`")
 
 
 def alike_and_far(finding: Finding) -> Seen:
@@ -112,24 +97,27 @@ def beyond_one_size(finding: Finding) -> Seen:
 
 
 def accuracies(finding: Finding) -> Seen:
-    """Accuracy within the label set of every arm that has one, or of generation the answers' log-probability."""
-    return _shown(
-        [Row(arm.heading, finding.case.of(finding.case.scored_by, arm)) for arm in ARMS if arm.role != "repeat"]
-    )
+    """Accuracy within the label set of every arm that has one; of generation all that its answers are scored by."""
+    arms = [arm for arm in ARMS if arm.role != "repeat"]
+    of_labels = [Row(arm.heading, finding.case.of(ACCURACY, arm)) for arm in arms]
+    of_texts = [Row(f"{one.heading}, {arm.heading}", finding.case.of(one, arm)) for one in OF_TEXTS for arm in arms]
+    return shown([*of_labels, *of_texts])
 
 
 def anchor_over_shots(finding: Finding) -> Seen:
     """The anchor's cosine with the arm that is shown demonstrations, by their number."""
     case = finding.case
     at = {level: case.of(COSINE, ANCHOR, SHOWN_ARM, at=("shots", level)) for level in case.levels("shots")}
-    return _shown([Row(f"{together(ANCHOR, SHOWN_ARM)} cosine, shots {level}", one) for level, one in at.items()])
+    return shown([Row(f"{together(ANCHOR, SHOWN_ARM)} cosine, shots {level}", one) for level, one in at.items()])
 
 
 def same_answer(finding: Finding) -> Seen:
     """The headline where the two arms answer alike and where not, and without what tells the labels apart."""
     case = finding.case
     rows = [Row(f"{HEADLINE.heading}, {name} answers", case.alike(HEADLINE, answers=name)) for name in ANSWERS]
-    return _shown([*rows, Row(LABEL_FREE_UPDATE_COSINE.heading, case.alike(LABEL_FREE_UPDATE_COSINE))])
+    if case.of(LOG_PROB_PER_TOKEN, ANCHOR).mean is not None and case.alike(SAME_TEXT).mean is None:
+        return Seen("not measured", why="no answers are written: set `dump_hidden_states.new_tokens`")
+    return shown([*rows, Row(LABEL_FREE_UPDATE_COSINE.heading, case.alike(LABEL_FREE_UPDATE_COSINE))])
 
 
 def template(finding: Finding) -> Seen:
@@ -139,7 +127,7 @@ def template(finding: Finding) -> Seen:
 
 def tuning(finding: Finding) -> Seen:
     """What other ways of tuning change."""
-    return _shown([row for factor in WAYS_OF_TUNING for row in _over(finding.case, factor, "shown").rows])
+    return shown([row for factor in WAYS_OF_TUNING for row in _over(finding.case, factor, "shown").rows])
 
 
 def path(finding: Finding) -> Seen:
@@ -159,7 +147,7 @@ def path(finding: Finding) -> Seen:
         for level in known
     ]
     rows += [Row(f"movement of {SHOWN_ARM.heading}", case.of(MOVEMENT, SHOWN_ARM))]
-    return Seen("disagrees" if lower and all(lower) else "cannot tell", _measured(rows))
+    return Seen("disagrees" if lower and all(lower) else "cannot tell", measured(rows))
 
 
 def without_lora(finding: Finding) -> Seen:
@@ -178,7 +166,7 @@ def own_demonstrations(finding: Finding) -> Seen:
     verdicts: dict[Outcome, Verdict] = {"demonstrations": "agrees", "task": "disagrees", "unmeasured": "not measured"}
     rows = [Row(f"{HEADLINE.heading}, {one.heading}", finding.case.alike(HEADLINE, one.name)) for one in CONTRASTS]
     rows += [Row(EFFECT.heading, finding.effect, True)]
-    return Seen(verdicts.get(finding.outcome, "cannot tell"), _measured(rows))
+    return Seen(verdicts.get(finding.outcome, "cannot tell"), measured(rows))
 
 
 def untrained(finding: Finding) -> Seen:
@@ -241,11 +229,3 @@ def _larger(case: Case, factor: str, more: str, less: str) -> Seen:
         return not_varied(factor)
     one, other = (case.of(COSINE, *QUESTION, at=(factor, level)) for level in (more, less))
     return _over(case, factor, _as_claimed(apart(one, other)))
-
-
-def _shown(rows: Sequence[Row]) -> Seen:
-    return Seen("shown", _measured(rows)) if _measured(rows) else NOT_MEASURED
-
-
-def _measured(rows: Sequence[Row]) -> tuple[Row, ...]:
-    return tuple(row for row in rows if row.estimate.mean is not None)

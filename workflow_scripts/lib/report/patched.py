@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from workflow_scripts.lib.arms import ANCHOR, ARMS, Arm
-from workflow_scripts.lib.patching.measures import ACCURACY as PATCHED_ACCURACY
-from workflow_scripts.lib.patching.measures import PATCH_MEASURES, PatchMeasure
+from workflow_scripts.lib.patching.measures import HOW_WELL, PATCH_MEASURES, PatchMeasure
 from workflow_scripts.lib.patching.patches import PATCH_DIFFERENCES, PATCHES, Patch, PatchDifference
 from workflow_scripts.lib.report.cases import Case
 from workflow_scripts.lib.report.state_tables import CASE, heads
@@ -21,7 +20,8 @@ def patched_arms(results: Results) -> list[Arm]:
         other
         for cell_ in results.cells()
         for patch in PATCHES
-        for _, other in results.arms_of(*cell_, PATCHED_ACCURACY.name, match=patch.name)
+        for measure in HOW_WELL
+        for _, other in results.arms_of(*cell_, measure.name, match=patch.name)
     }
     return [arm for arm in ARMS if arm.name in found]
 

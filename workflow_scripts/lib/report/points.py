@@ -125,5 +125,6 @@ def _better(case: Case) -> str:
 def _scores(case: Case) -> str:
     score, same = case.scored_by, case.matched_by
     told = [f"{with_interval(case.of(score, arm))} {arm.heading}" for arm in (ANCHOR, *QUESTION)]
-    agreement = f"{ICL_IT} {same.heading} {number(case.alike(same).mean, 2)}"
-    return f"{case.dataset} ({score.heading}: {', '.join(told)}; {agreement})"
+    alike = case.alike(same).mean
+    agreement = "" if alike is None else f"; {ICL_IT} {same.heading} {number(alike, 2)}"
+    return f"{case.dataset} ({score.heading}: {', '.join(told)}{agreement})"

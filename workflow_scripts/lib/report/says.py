@@ -7,11 +7,13 @@ from workflow_scripts.lib.arms import QUESTION
 from workflow_scripts.lib.measures import HEADLINE, HOW_WELL
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import INTERACTION, SET, WHOLE
+from workflow_scripts.lib.patching.measures import HOW_WELL as PATCHED_HOW_WELL
 from workflow_scripts.lib.patching.patches import PATCHES
 from workflow_scripts.lib.report.cases import ICL_IT
-from workflow_scripts.lib.report.wording import PART_SHORT, listed, number
+from workflow_scripts.lib.report.wording import PART_SHORT, begun, listed, number
 
 Rows = Sequence[Mapping[str, Any]]
+WELL = [measure.heading for measure in (*HOW_WELL, *PATCHED_HOW_WELL)]
 FEW = 3  # data sets that a sentence names
 WORDS = PART_SHORT | {WHOLE: "the whole"} | {patch.name: patch.heading for patch in PATCHES}
 
@@ -112,6 +114,19 @@ def fallen(rows: Rows) -> str:
     return f"Losses went from {span(first)} to {span(end)} in {last} steps."
 
 
+def well(says: Callable[[Rows], str]) -> Callable[[Rows], str]:
+    """The sentence of each kind of answers, where a study has labels and free text: the two have no common scale."""
+
+    def told(rows: Rows) -> str:
+        kinds = {heading: [row for row in rows if row["measure"] == heading] for heading in WELL}
+        found = {heading: some for heading, some in kinds.items() if some}
+        if len(found) < 2:
+            return says(rows)
+        return " ".join(f"{begun(heading)}: {says(some)}" for heading, some in found.items())
+
+    return told
+
+
 SAYS: Mapping[str, Callable[[Rows], str]] = {
     "overview": overview,
     "parts-over-layers": lambda rows: ends(rows, "match"),
@@ -119,8 +134,8 @@ SAYS: Mapping[str, Callable[[Rows], str]] = {
     "anchor-over-layers": ends,
     "path": along,
     "arms": each,
-    "patched": lambda rows: ends(rows, "match"),
-    "answers": each,
+    "patched": well(lambda rows: ends(rows, "match")),
+    "answers": well(each),
     "losses": fallen,
 }
 

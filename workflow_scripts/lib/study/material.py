@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from workflow_scripts.lib.arms import named
+from workflow_scripts.lib.data.alike import longest_first
 from workflow_scripts.lib.data.datasets import Prepared
 from workflow_scripts.lib.data.examples import Examples, Wording
 from workflow_scripts.lib.data.sampling import sample_sets
 from workflow_scripts.lib.data.sets import OtherTask, ServingSet
 from workflow_scripts.lib.data.summary import Summary
 from workflow_scripts.lib.data.template import Template, placeholders
+from workflow_scripts.lib.data.tf_idf import tf_idf
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.study.grid import REFERENCE, Grid, another
 from workflow_scripts.lib.study.settings import Study
@@ -66,7 +68,9 @@ def material(study: Study, name: str, prepared: Mapping[str, Prepared | None]) -
         choice = grid.choice(setting)
         task = tasks[choice.task]
         told = task or (in_its_place if setting == REFERENCE.name else None)
-        sets = sample_sets(own.examples, choice, **how, other=task)
+        # What is not known before a model has run is stood in for by the longest texts that may be chosen.
+        by = tf_idf if study.sample_demonstrations.relevance.by == "tf-idf" else longest_first(choice.relevance)
+        sets = sample_sets(own.examples, choice, **how, other=task, similarity=by)
         wording = {told.name: told.examples.wording} if told else {}
         shown[setting] = Shown(sets, templates[grid.template(setting)], wording)
     return Material(own.examples, own.summary, shown, in_its_place)

@@ -24,22 +24,16 @@ from workflow_scripts.lib.lora.apply import check_adapter
 from workflow_scripts.lib.models import pin
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.context import context_length
+from workflow_scripts.lib.models.encoders import check_encoder
 from workflow_scripts.lib.models.sources import Model, PocketModel
 from workflow_scripts.lib.models.weights import empty_model
 from workflow_scripts.lib.pocket import model as pocket
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.study.factors import level_name
-from workflow_scripts.lib.study.grid import REFERENCE, Grid
+from workflow_scripts.lib.study.grid import BY_QUERY, REFERENCE, Grid
 from workflow_scripts.lib.study.material import Material, Shown, material
 from workflow_scripts.lib.study.preview import Look, show
-from workflow_scripts.lib.study.prompt_checks import (
-    Asked,
-    answers,
-    asked,
-    check_answers,
-    check_prompts,
-    embedded,
-)
+from workflow_scripts.lib.study.prompt_checks import Asked, answers, asked, check_answers, check_prompts, embedded
 from workflow_scripts.lib.study.settings import SettingsError, Study, read_study
 from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out, try_prefix
 from workflow_scripts.lib.tuning.full import check_size
@@ -95,6 +89,8 @@ def check(study: Study) -> Checked:
     }
     data = {name: checked(f"datasets.{name}", material, study, name, prepared) for name in prepared if prepared[name]}
     models = {name: checked(f"models.{name}", model_of, source) for name, source in study.models.items()}
+    if BY_QUERY in study.factors.levels():
+        checked("sample_demonstrations.relevance", check_encoder, study.sample_demonstrations.relevance)
     looks: dict[str, Look] = {}
     for name, model in models.items():
         if model:

@@ -166,6 +166,14 @@ class Study(Strict):
             raise ValueError("reference.relevance: must be any; sets for each query are levels of factors.relevance")
         return self
 
+    @model_validator(mode="after")
+    def _relevant_by(self) -> "Study":
+        model = self.sample_demonstrations.relevance.model
+        if model is not None and model not in self.models:
+            known = ", ".join(self.models)
+            raise ValueError(f"sample_demonstrations.relevance.model: {model} is none of `models`, which has {known}")
+        return self
+
     @field_validator("arms")
     @classmethod
     def _needed(cls, arms: list[str]) -> list[str]:

@@ -104,9 +104,10 @@ FIXED = (
     Figure(
         "patched",
         "patching",
-        "Accuracy of the anchor's run with a state put in at one layer",
-        "At the embeddings the run is the anchor's and at the last layer the arm's, by construction; between, states "
-        "do the arm's work from where the line has risen. Bands hold all layers at once.",
+        "How well the anchor's run answers with a state put in at one layer",
+        "At the embeddings the run is the anchor's and at the last layer, of one token, the arm's, by construction; "
+        "between, states do the arm's work from where the line has risen. Accuracy, or of generation the answer's "
+        "log-probability per token. Bands hold all layers at once.",
         "patches",
         layers.WHERE_PATCHED,
         layers.patched_over_layers,

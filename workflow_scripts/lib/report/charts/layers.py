@@ -8,7 +8,7 @@ from workflow_scripts.lib.arms import ANCHOR, QUESTION
 from workflow_scripts.lib.measures import COSINE, HEADLINE
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import GENERAL, INTERACTION, QUERY, SET, WHOLE
-from workflow_scripts.lib.patching.measures import ACCURACY
+from workflow_scripts.lib.patching.measures import HOW_WELL
 from workflow_scripts.lib.patching.patches import PATCH_DIFFERENCES, PATCHES
 from workflow_scripts.lib.report.cases import ICL_IT, together
 from workflow_scripts.lib.report.charts.look import (
@@ -34,11 +34,11 @@ WHERE_PARTS = {**CASE, "measure": [PART]}
 WHERE_SIMILARITY = {**CASE, "measure": "@measure", "of": [ICL_IT], "match": "@contrast"}
 TO_ANCHOR = [together(ANCHOR, arm) for arm in QUESTION]
 WHERE_ANCHOR = {**CASE, "measure": [COSINE.heading], "of": [ICL_IT, *TO_ANCHOR], "match": [OWN.name]}
-# Accuracy asks for no set: what is only another draw's has by construction the mean of the draws' own.
+# How well a run answers asks for no set: what is only another draw's has by construction the mean of the draws' own.
 DRAWN = [patch for patch in PATCHES if patch not in {difference.less for difference in PATCH_DIFFERENCES}]
 WHERE_PATCHED = {
     **CASE,
-    "measure": [ACCURACY.heading],
+    "measure": [measure.heading for measure in HOW_WELL],
     "match": [patch.name for patch in DRAWN],
 }
 
@@ -79,9 +79,9 @@ def to_anchor_over_layers() -> alt.FacetChart:
 
 
 def patched_over_layers() -> alt.FacetChart:
-    """Accuracy of the anchor's run with a state put in at one layer; a panel for each arm that it is from."""
+    """How well the anchor's run answers with a state put in at one layer; a panel for each arm that it is from."""
     names = {patch.name: patch.heading for patch in DRAWN}
-    drawn = lines("match", names, ACCURACY.heading)
+    drawn = lines("match", names, "accuracy, or log-probability")
     return panels(drawn, height=190, by=PANEL)
 
 

@@ -54,9 +54,9 @@ def compare(options: argparse.Namespace) -> None:
     seconds = in_turns(ways, options.rounds)
     seconds["whole prompts"] *= len(queries) / len(some)
     print(
-        f"{model.num_parameters() / 1e6:.0f}M parameters on {options.device}, window of {options.window} tokens, prefix "
-        f"of {len(prefix)}, {len(queries)} queries of {sum(map(len, queries)) / len(queries):.0f}; largest difference "
-        f"of a state {difference:.1e}\n"
+        f"{model.num_parameters() / 1e6:.0f}M parameters on {options.device}, window of {options.window}, prefix "
+        f"of {len(prefix)} tokens, {len(queries)} queries of {sum(map(len, queries)) / len(queries):.0f}; largest "
+        f"difference of a state {difference:.1e}\n"
     )
     rows = [
         [name, f"{taken:.2f}", f"{len(queries) / taken:.1f}", f"{seconds['whole prompts'] / taken:.1f}"]

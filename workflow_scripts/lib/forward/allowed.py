@@ -16,7 +16,7 @@ from workflow_scripts.lib.forward.greedy import Cached
 from workflow_scripts.lib.forward.rounding import Read, Rounding, differ, measured
 from workflow_scripts.lib.forward.shared_prefix import encoded, takes_cache
 from workflow_scripts.lib.forward.ways import Ids, Ways, last_states
-from workflow_scripts.lib.forward.windows import window_of
+from workflow_scripts.lib.forward.windows import has_window, window_of
 from workflow_scripts.lib.models.blocks import decoder_blocks
 from workflow_scripts.lib.progress import log
 
@@ -170,6 +170,8 @@ def _shares(model: PreTrainedModel, ways: Ways, ids: Ids, expected: Read, roundi
 
 def _sees_windows(model: PreTrainedModel, ways: Ways, ids: Ids, rounding: Rounding) -> bool:
     """The same where prompts exceed a window, and there is one: with it states are others than without."""
+    if not has_window(model):
+        return False
     without = _as_called(model, ids)
     with window_of(model, WINDOW):
         expected = _as_called(model, ids)

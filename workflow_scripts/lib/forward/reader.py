@@ -161,10 +161,9 @@ class Reader(Runner):
         if past is None and queries and self.turn is None and self.ways.sharing:
             longest = max(map(len, queries)) + most
             past = encoded(self.model, queries[0], longest, windows=self.ways.windows)
-        if past is None:
-            return False, False
-        found = self._goes_on_in_window if past.windowed else self._goes_on
-        return found, found and past.windowed
+        windowed = past is not None and past.windowed
+        found = self._goes_on_in_window if windowed else self._goes_on
+        return found and past is not None, windowed
 
     @cached_property
     def _goes_on(self) -> bool:

@@ -81,7 +81,7 @@ def distance(values: Float[Tensor, "*more d"], expected: Float[Tensor, "*more d"
 def _off(dtype: torch.dtype, device: torch.device) -> float:
     """By how much a product of this type is off on this device, relative to what it is."""
     draw = torch.Generator().manual_seed(0)
-    rows, weights = (torch.randn(64, 64, generator=draw).to(device, dtype) for _ in range(2))
+    rows, weights = (torch.randn(128, 128, generator=draw).to(device, dtype) for _ in range(2))
     product = nn.functional.linear(rows, weights)
     return distance(product, rows.double() @ weights.double().T).square().mean().sqrt().item()
 

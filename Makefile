@@ -64,6 +64,7 @@ bench: .venv/installed .venv-rivals/installed   ## measure everything, 40 minute
 	@set -e -o pipefail; run() { printf '\n## %s\n\n' "$$*"; "$$@"; }; { \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK)); \
 	run python -m benchmarks.dump $(if $(QUICK),$(DUMP_LOOK),--d-model 768 --layers 12 --demonstrations 8 --queries 100 --usual-queries 10); \
+	run python -m benchmarks.windows $(if $(QUICK),$(LOOK) --window 64 --demonstrations 4 --queries 10 --usual-queries 4); \
 	run .venv-rivals/bin/python -m benchmarks.rivals $(if $(QUICK),$(DUMP_LOOK)); \
 	run python -m benchmarks.tune $(if $(QUICK),$(LOOK) --adapters 4 --usual-adapters 2 --steps 2); \
 	run python -m benchmarks.study --threads 1 $(if $(QUICK),--params benchmarks/look.yaml); \

@@ -23,7 +23,9 @@ import torch
 from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
 from workflow_scripts.lib.artifacts.provenance import ids_digest
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, OfLabels, open_states, state_writer
+from workflow_scripts.lib.artifacts.states import open_states
+from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_writing import Answered, Asked, OfLabels, state_writer
 from workflow_scripts.lib.forward.reader import Reader
 
 Arrays = dict[str, np.ndarray]  # layer name -> [row, d_model]

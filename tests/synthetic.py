@@ -10,7 +10,8 @@ from workflow_scripts.lib.arms import CHOOSABLE, arm_named, named
 from workflow_scripts.lib.artifacts.adapters import write_tuning
 from workflow_scripts.lib.artifacts.levels import LevelFiles
 from workflow_scripts.lib.artifacts.provenance import origin
-from workflow_scripts.lib.artifacts.states import Answered, Asked, Given, OfLabels, state_writer
+from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_writing import Answered, Asked, OfLabels, state_writer
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, Place, ServingSet, write_sets
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
 from workflow_scripts.lib.measures.settings import CHOOSABLE as MEASURES

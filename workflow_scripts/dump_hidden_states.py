@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from workflow_scripts.lib.artifacts.provenance import ids_digest, origin
-from workflow_scripts.lib.artifacts.states import (
+from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_writing import (
     Answered,
     Asked,
-    Given,
     OfLabels,
     OfTexts,
     StateWriter,
@@ -85,7 +85,8 @@ def dump_hidden_states(
     unembedding = None if data.generation else loaded.unembedding([ids[0] for ids in prompts.labels.values()])
     passes = 1 + data.generation + (data.generation and _most(settings, run) > 0)
     with (
-        state_writer(states, made, unembedding) as writer,
+        # A CPU that writes does not compute; while a GPU computes, it has nothing else to do.
+        state_writer(states, made, unembedding, beside=loaded.model.device.type != "cpu") as writer,
         Progress("prompts", passes * sum(len(queries) for _, queries in asked)) as progress,
     ):
         reader = Reader(

@@ -9,6 +9,7 @@ import torch
 from benchmarks import dump
 from benchmarks.clock import llama, random_rows
 from tests.stage.test_lora import TUNING, random_cases
+from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import FIRST, ON_CPU
 from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.lora.apply import with_adapter
@@ -62,6 +63,16 @@ def test_the_budget_is_that_of_the_device(device):
     for _ in range(3):
         reader.read(PREFIX, QUERIES * 8)
     assert reader.budget.tokens == ON_CPU if device == "cpu" else reader.budget.tokens >= FIRST
+
+
+def test_a_prefix_is_shared_where_products_are_in_tf32(device):
+    torch.set_float32_matmul_precision("high")
+    try:
+        ways = found_ways(llama(256, 4, 300, device))
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert ways.sharing
+    assert ways.folding
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])

@@ -10,7 +10,8 @@ from tests import reference
 from tests.cell import ARMS, DRAWS, QUERIES, WORLD, Made, imported, make, other_task
 from workflow_scripts.lib.arms import ANCHOR, ICL, IT, TUNED, arm_named, named
 from workflow_scripts.lib.artifacts.provenance import ids_digest
-from workflow_scripts.lib.artifacts.states import COLUMNS, OF_LABELS, open_states
+from workflow_scripts.lib.artifacts.states import open_states
+from workflow_scripts.lib.artifacts.states_format import COLUMNS, OF_LABELS
 from workflow_scripts.lib.data.datasets import template_of
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.prompts import Prompts

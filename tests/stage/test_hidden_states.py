@@ -49,8 +49,6 @@ SHARING = {
     "gemma2": transformers.Gemma2Config(**ROTARY, head_dim=8, final_logit_softcapping=3.0),
 }
 WHOLE = {
-    "a window": (transformers.MistralConfig(**ROTARY, sliding_window=20), "exceed the window"),
-    "windows in some layers": (transformers.Gemma2Config(**ROTARY, head_dim=8, sliding_window=20), "exceed the window"),
     "a state space": (
         transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=3, initializer_range=0.3),
         "MambaForCausalLM has no keys",
@@ -160,12 +158,12 @@ def test_whole_prompts_where_a_prefix_cannot_be_shared(kind, capsys):
     assert capsys.readouterr().err.count(said) == 1
 
 
-def test_a_window_that_no_prompt_exceeds_shares_the_prefix(monkeypatch):
-    model = random_model(WHOLE["a window"][0], seed=0).eval()
+def test_a_window_that_no_prompt_exceeds_hides_nothing():
+    model = random_model(transformers.MistralConfig(**ROTARY, sliding_window=20), seed=0).eval()
     prefix, *queries = random_ids(9, 3, 9)
-    monkeypatch.setattr(runner, "log", pytest.fail)
-    read = Reader(model, LABELS, tokens_per_batch=100).read(prefix, queries)
-    assert_equal_to_each_prompt_alone(model, prefix, queries, read)
+    reader = Reader(model, LABELS, tokens_per_batch=100)
+    assert not reader.split(prefix, queries, 2)[0].windowed
+    assert_equal_to_each_prompt_alone(model, prefix, queries, reader.read(prefix, queries))
 
 
 def test_states_through_an_adapter_equal_those_of_each_prompt_alone(tiny_model, tmp_path):
@@ -206,7 +204,7 @@ def test_too_little_memory_halves_the_batches_and_says_so(tiny_model, capsys, mo
 
 
 def test_demonstrations_that_memory_does_not_hold_are_said_to_be_too_long(tiny_model, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise torch.OutOfMemoryError
 
     prefix, *queries = random_ids(23, *LENGTHS)

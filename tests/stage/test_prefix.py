@@ -149,9 +149,22 @@ SMALL = {"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2}
 WINDOW = MistralConfig(**SMALL, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2, sliding_window=8)
 
 
-@pytest.mark.parametrize("config", [WINDOW, MambaConfig(**SMALL)], ids=["a window", "no keys"])
-def test_architectures_that_cannot_share_a_prefix_are_refused_in_one_line(config):
-    model = random_model(config, seed=0).eval()
+def test_past_a_window_it_starts_as_icl_too_and_what_no_example_sees_stays(tmp_path):
+    model = random_model(WINDOW, seed=0).eval()
+    made = read(model, saved(model, tmp_path / "set", varied(steps=0)))
+    for query, states in zip(QUERIES, made.states, strict=True):
+        expected, _ = reference.alone(model, SHOWN + query)
+        assert (states - expected).norm() < 1e-5 * expected.norm()
+    start, tuned = (next(tune_prefixes(model, [CASE], varied(steps=n))) for n in (0, TUNING.steps))
+    unseen = len(SHOWN) - (WINDOW.sliding_window - 1)
+    assert tuned.losses[-1] < tuned.losses[0]
+    for (old, _), (new, _) in zip(start.parts, tuned.parts, strict=True):
+        assert torch.equal(old[..., :unseen, :], new[..., :unseen, :])
+        assert (old[..., unseen:, :] != new[..., unseen:, :]).any()
+
+
+def test_an_architecture_that_cannot_share_a_prefix_is_refused_in_one_line():
+    model = random_model(MambaConfig(**SMALL), seed=0).eval()
     with pytest.raises(
         TuningError, match=r"has no keys and values of a prefix that prompts of 15 tokens.*out of `arms`"
     ):

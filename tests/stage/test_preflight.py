@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
 from tests.conftest import tiny_config
 from tests.hand_tokenizers import byte_level
@@ -133,16 +133,16 @@ def load_model_of(folder):
     return AutoModelForCausalLM.from_pretrained(folder)
 
 
-def test_a_prefix_that_a_models_window_does_not_hold_is_refused_by_the_check(tmp_path, tokenizer, model):
+def test_a_prefix_that_prompts_cannot_share_is_refused_by_the_check(tmp_path, tokenizer, model):
     checked(tmp_path, model, TEXTS, arms=["prefix"])
-    config = MistralConfig(
+    turn = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [3.0] * 4, "rope_theta": 10_000.0}
+    config = Phi3Config(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, sliding_window=20,
+        num_key_value_heads=2, pad_token_id=0, original_max_position_embeddings=20,
+        rope_parameters={**turn, "original_max_position_embeddings": 20},
     )  # fmt: skip
-    random_model(config, seed=0).save_pretrained(tmp_path / "window")
-    tokenizer.save_pretrained(tmp_path / "window")
-    line = (
-        "models.tiny with datasets.films: MistralForCausalLM has no keys and values of a prefix that prompts of 28 to"
-    )
+    random_model(config, seed=0).save_pretrained(tmp_path / "turns")
+    tokenizer.save_pretrained(tmp_path / "turns")
+    line = "models.tiny with datasets.films: Phi3ForCausalLM has no keys and values of a prefix that prompts of 28 to"
     with pytest.raises(SystemExit, match=line):
-        checked(tmp_path, tmp_path / "window", TEXTS, arms=["prefix"])
+        checked(tmp_path, tmp_path / "turns", TEXTS, arms=["prefix"])

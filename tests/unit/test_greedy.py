@@ -22,7 +22,7 @@ LLAMA = {**SIZES, "intermediate_size": 64, "num_attention_heads": 4, "num_key_va
 MODELS = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**SIZES, n_head=4)),
-    # Prompts exceed its window, so that no keys and values of a prefix can be kept.
+    # Prompts exceed its window.
     "sliding": lambda: MistralForCausalLM(MistralConfig(**LLAMA, sliding_window=16)),
     "mamba": lambda: MambaForCausalLM(MambaConfig(**SIZES, state_size=4)),
 }

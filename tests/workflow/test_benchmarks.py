@@ -36,6 +36,12 @@ def test_the_ways_to_dump_give_the_same_states():
     assert {"usual", "engine"} < set(rows(output))
 
 
+def test_past_a_window_a_shared_prefix_gives_the_states_of_whole_prompts():
+    output = printed("windows", "--window", "32", "--demonstrations", "2", "--queries", "6", "--usual-queries", "3")
+    assert float(re.search(r"difference of a state ([\d.e+-]+)", output.replace("\n", " "))[1]) < 1e-4
+    assert rows(output) == ["whole prompts", "shared prefix"]
+
+
 def test_the_ways_to_tune_end_at_the_same_losses():
     output = printed("tune", "--adapters", "2", "--usual-adapters", "2", "--examples", "3", "--steps", "2")
     assert float(re.search(r"at most ([\d.e+-]+) apart", output)[1]) < 1e-5

@@ -36,7 +36,8 @@ class Cached:
     """Queries that go on from keys and values of their own, which begin as the prefix's.
 
     Rows are padded on the right, so that the padding of a shorter one lies between its query and what it writes: a mask
-    hides it, and positions count the row's own tokens.
+    hides it, and positions count the row's own tokens. A window would count the padding, so that rows which exceed one
+    must be of one length.
     """
 
     def __init__(self, model: PreTrainedModel, past: FrozenPrefix | None, queries: Sequence[Ids]) -> None:
@@ -46,9 +47,7 @@ class Cached:
         real = torch.arange(int(lengths.max())) < lengths[:, None]
         self.seen = torch.cat([torch.ones(len(queries), before, dtype=torch.bool), real], dim=1)
         self.next = lengths + before
-        count, parts = len(queries), past.parts if past else []
-        copies = [tuple(part.expand(count, -1, -1, -1) for part in of_layer) for of_layer in parts]
-        self.cache = DynamicCache(copies or None, config=None if past else model.config)
+        self.cache = DynamicCache(config=model.config) if past is None else _copied(past, len(queries))
 
     def logits(self) -> Logits:
         """Of the token after each query."""
@@ -77,6 +76,15 @@ class Cached:
                 use_cache=True,
             ).logits
         return logits
+
+
+def _copied(past: FrozenPrefix, count: int) -> DynamicCache:
+    """The prefix's keys and values for so many rows, in a cache that keeps of a window what the next token sees."""
+    copies: list[tuple[Tensor, ...]] = []
+    for of_layer, window in zip(past.parts, past.windows, strict=True):
+        of_rows = [part.expand(count, -1, -1, -1) for part in of_layer]
+        copies.append((*of_rows, *([] if window is None else [torch.tensor(window)])))
+    return DynamicCache(copies)
 
 
 @torch.inference_mode()

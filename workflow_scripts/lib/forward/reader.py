@@ -145,28 +145,39 @@ class Reader(Runner):
         """
         past, run = self.split(prefix, queries, most, parts)
         ends = _ends(self.model)
-        cached = self._goes_on and (past is not None or (not prefix and self._holds_all(run, most)))
+        cached, alike = self._going_on(past, [] if prefix else run, most)
 
         def batch(some: list[int]) -> list[list[int]]:
             own = [run[i] for i in some]
             rows = Cached(self.model, past, own) if cached else Whole(self.model, self.ways, past, own)
             return written(rows, len(own), lambda text: text[-1] in ends or ended(text), most=most)
 
-        rows, back = self.in_batches(past, [len(ids) for ids in run], batch, self.writing, more=most)
+        rows, back = self.in_batches(past, [len(ids) for ids in run], batch, self.writing, more=most, alike=alike)
         texts = [text[:-1] if text[-1] in ends else text for row in rows for text in row]
         return [texts[i] for i in back.tolist()]
 
+    def _going_on(self, past: FrozenPrefix | None, queries: Sequence[Ids], most: int) -> tuple[bool, bool]:
+        """Can queries write on from keys and values of their own, and must those of a batch be of one length then."""
+        if past is None and queries and self.turn is None and self.ways.sharing:
+            longest = max(map(len, queries)) + most
+            past = encoded(self.model, queries[0], longest, windows=self.ways.windows)
+        windowed = past is not None and past.windowed
+        found = self._goes_on_in_window if windowed else self._goes_on
+        return found and past is not None, windowed
+
     @cached_property
     def _goes_on(self) -> bool:
-        found = goes_on(self.model, self.ways)
+        return self._found_to_go_on(in_window=False)
+
+    @cached_property
+    def _goes_on_in_window(self) -> bool:
+        return self._found_to_go_on(in_window=True)
+
+    def _found_to_go_on(self, *, in_window: bool) -> bool:
+        found = goes_on(self.model, self.ways, in_window=in_window)
         if not found:
             log(f"{type(self.model).__name__} writes answers by running the whole prompt for each token")
         return found
-
-    def _holds_all(self, queries: Sequence[Ids], most: int) -> bool:
-        """Whether a model that is given no prefix keeps the keys and values of all tokens of its prompts."""
-        longest = max(map(len, queries)) + most
-        return self.turn is None and encoded(self.model, queries[0], longest) is not None
 
 
 def check_states(states: Float[Tensor, "prompt layer d_model"]) -> None:

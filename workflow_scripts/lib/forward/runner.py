@@ -55,17 +55,20 @@ class Runner:
         *,
         more: int = 0,
         alone: bool = False,
+        alike: bool = False,
     ) -> tuple[list[Row], Tensor]:
         """What `run` gives for batches of prompts, and where each prompt stands in all of them.
 
-        `more`: tokens that run after each length. With `alone` every prompt has a batch of its own.
+        `more`: tokens that run after each length. With `alone` every prompt has a batch of its own, with `alike` none
+        has prompts of several lengths.
         """
         waiting = by_length(lengths)
         back = torch.tensor(waiting).argsort()
         rows: list[Row] = []
+        cuts = sorted({*lengths}) if alike else self._cuts(past, more)
         while waiting:
             own = [lengths[i] for i in waiting]
-            batch = waiting[: 1 if alone else fitting(own, budget.tokens, self._cuts(past, more))]
+            batch = waiting[: 1 if alone else fitting(own, budget.tokens, cuts)]
             row = self._attempt(past, batch, max(own[: len(batch)]), run, budget)
             if row is None:
                 budget.halve()
@@ -100,7 +103,7 @@ class Runner:
             if turns_after(self.model.config, len(prefix), longest):
                 self.tell(f"whole prompts: after {self.turn} tokens the model has other rotary frequencies")
                 return None, [[*prefix, *ids] for ids in queries]
-            past = encoded(self.model, prefix, longest)
+            past = encoded(self.model, prefix, longest, windows=self.ways.windows)
             if past is not None:
                 return past, queries
             self.tell(f"whole prompts: {longest} tokens exceed the window that the model attends to")

@@ -43,13 +43,46 @@ class FrozenLayer(DynamicLayer):
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
-class FrozenPrefix(Cache):
-    """The frozen layers of one prefix."""
+class FrozenWindow(FrozenLayer):
+    """The same in a layer that attends to a window: only what the first token after the prefix sees of it.
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        self.frozen = [FrozenLayer(keys, values) for keys, values in parts]
+    The model makes the mask itself, and is told where these keys stand as transformers' own layer would tell it.
+    """
+
+    is_sliding = True
+
+    def __init__(self, keys: Tensor, values: Tensor, window: int) -> None:
+        self.before = keys.shape[-2]
+        self.kept = min(self.before, window - 1)  # the window holds the token itself
+        super().__init__(*(part[..., self.before - self.kept :, :] for part in (keys, values)))
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """How many keys queries may meet, and the position of the first one."""
+        return self.kept + query_length, self.before - self.kept
+
+    def get_seq_length(self) -> int:
+        """Tokens of the prefix, those that no query sees included."""
+        return self.before
+
+
+class FrozenPrefix(Cache):
+    """The frozen layers of one prefix.
+
+    windows: of each layer the tokens that it attends to, None for all of them.
+    """
+
+    def __init__(self, parts: Parts, windows: Sequence[int | None]) -> None:
+        self.parts, self.windows = parts, windows
+        self.frozen = [
+            FrozenLayer(keys, values) if window is None else FrozenWindow(keys, values, window)
+            for (keys, values), window in zip(parts, windows, strict=True)
+        ]
         super().__init__(layers=list(self.frozen))
+
+    @property
+    def windowed(self) -> bool:
+        """Is there a layer in which some token does not see all before it."""
+        return any(window is not None for window in self.windows)
 
     def exchanged(self, parts: Parts) -> "FrozenPrefix":
         """The same place in a prompt with other keys and values; PrefixError where they are of other shapes."""
@@ -60,7 +93,7 @@ class FrozenPrefix(Cache):
                 f"layers {own[:1]}; tune them again on this model and these demonstrations"
             )
         pieces = zip(self.parts, parts, strict=True)
-        return FrozenPrefix([(k.to(a), v.to(b)) for (a, b), (k, v) in pieces])
+        return FrozenPrefix([(k.to(a), v.to(b)) for (a, b), (k, v) in pieces], self.windows)
 
     def join(self, joined: bool) -> None:
         """Whether layers put the prefix's keys and values before those of the rows."""
@@ -69,25 +102,41 @@ class FrozenPrefix(Cache):
 
 
 @torch.inference_mode()
-def encoded(model: PreTrainedModel, prefix: Sequence[int], longest: int) -> FrozenPrefix | None:
+def encoded(
+    model: PreTrainedModel, prefix: Sequence[int], longest: int, *, windows: bool = False
+) -> FrozenPrefix | None:
     """The prefix's frozen cache, for prompts of at most `longest` tokens; None where sharing it would be wrong.
 
-    That is where the model keeps something else than the keys and values of all tokens (a state, a compressed or
-    cropped memory), or attends to a window that a prompt exceeds.
+    That is where the model keeps something else than the keys and values of all tokens (a state, a compressed
+    memory), or attends to a window that a prompt exceeds, unless the model allows `windows`.
     """
     ids = torch.tensor([prefix], device=model.device)
+    own = {"past_key_values": _recording(model)} if windows else {}
     with head_at(model, torch.tensor([0]), torch.tensor([len(prefix) - 1])):
-        cache = getattr(model(input_ids=ids, use_cache=True), "past_key_values", None)
+        cache = getattr(model(input_ids=ids, use_cache=True, **own), "past_key_values", None)
     layers: list[Any] = cache.layers if type(cache) is DynamicCache else []
-    if not layers or not all(_holds_all(layer, longest) for layer in layers):
+    if not layers or not all(_holds_all(layer, len(prefix)) for layer in layers):
         return None
-    return FrozenPrefix([(layer.keys, layer.values) for layer in layers])
+    sizes = [getattr(layer, "sliding_window", None) for layer in layers]
+    exceeded = [window if window is not None and window < longest else None for window in sizes]
+    # One mask serves all layers with a window.
+    if any(exceeded) and (not windows or len({*exceeded} - {None}) > 1):
+        return None
+    return FrozenPrefix([(layer.keys, layer.values) for layer in layers], exceeded)
 
 
-def _holds_all(layer: Any, longest: int) -> bool:
-    if type(layer) is DynamicSlidingWindowLayer:
-        return layer.is_initialized and longest <= layer.sliding_window
-    return type(layer) is DynamicLayer and layer.is_initialized
+def _recording(model: PreTrainedModel) -> DynamicCache:
+    """The cache that a model makes itself, but whose layers with a window keep all tokens."""
+    cache = DynamicCache(config=model.config)
+    for layer in cache.layers:
+        if type(layer) is DynamicSlidingWindowLayer:
+            layer.activate_past_recording()
+    return cache
+
+
+def _holds_all(layer: Any, tokens: int) -> bool:
+    kept = type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) and layer.is_initialized
+    return kept and layer.keys.shape[-2] == tokens
 
 
 def takes_cache(model: PreTrainedModel) -> bool:

@@ -28,6 +28,7 @@ class Ways:
     batching: Prompts of several lengths can share a batch.
     sharing: Queries can share an encoded prefix.
     folding: They can do so without a copy of it per row.
+    windows: They can do so where prompts exceed the window that layers attend to.
     """
 
     hooks: bool = False
@@ -35,6 +36,7 @@ class Ways:
     batching: bool = False
     sharing: bool = False
     folding: bool = False
+    windows: bool = False
 
 
 def last_states(

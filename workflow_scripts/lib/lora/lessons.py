@@ -27,7 +27,8 @@ class Teacher:
         """For each query, the prompt `start` + query with what the teacher has at the end of `shown` + query."""
         longest = len(shown) + max(map(len, queries))
         check_lengths(self.model.config, [longest])
-        past = encoded(self.model, shown, longest) if shown and self.ways.sharing else None
+        windows = self.ways.windows
+        past = encoded(self.model, shown, longest, windows=windows) if shown and self.ways.sharing else None
         read = queries if past is not None else [[*shown, *ids] for ids in queries]
         budget = self.tokens_per_batch if self.ways.batching else 1
         lessons: dict[int, Lesson] = {}

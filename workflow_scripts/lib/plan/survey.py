@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.forward.allowed import found_ways
+from workflow_scripts.lib.forward.ways import Ways
 from workflow_scripts.lib.models.hub import HubError
 from workflow_scripts.lib.models.sources import HubModel, Model
 from workflow_scripts.lib.plan.arithmetic import reading, tuning
@@ -91,7 +92,8 @@ def _planned(
 
 
 def _sharing(config: Any, longest: int) -> bool:
-    """Whether prompts share a prefix: as a small copy of the architecture does, and within the window."""
+    """Whether prompts share a prefix: as a small copy of the architecture does, within the window and beyond it."""
     window = getattr(config.get_text_config(decoder=True), "sliding_window", None)
     copy = small_copy(config)
-    return (copy is None or found_ways(copy).sharing) and (window is None or longest <= window)
+    ways = Ways(sharing=True) if copy is None else found_ways(copy)
+    return ways.sharing and (ways.windows or window is None or longest <= window)

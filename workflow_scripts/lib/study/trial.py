@@ -116,7 +116,7 @@ def try_prefix(model: PreTrainedModel, tuning: TuneLora, prefix: int, longest: i
     """
     shown = [3 + i % 100 for i in range(prefix)]
     case = Case("one", [Completion([10, 11, 12], [20])], 0, shown, fixed=1)
-    packed(shared(model, found_ways(model), shown, longest - prefix))
+    packed(shared(model, found_ways(model), shown, longest - prefix).parts)
     list(tune_prefixes(model, [case], tuning.model_copy(update={"steps": 1})))
 
 

@@ -107,10 +107,10 @@ class TrainedPrefix:
 
     def __init__(self, base: PreTrainedModel, ways: Ways, case: Case) -> None:
         self.base, self.ways, self.fixed = base, ways, case.fixed
-        started = shared(base, ways, case.shown, max(map(len, map(tokens_of, case.examples))))
+        self.past = shared(base, ways, case.shown, max(map(len, map(tokens_of, case.examples))))
         self.dtype = torch.promote_types(base.dtype, torch.float32)
         # Clones, as what is made in inference mode can have no gradient.
-        self.started = [tensor.clone() for layer in started for tensor in layer]
+        self.started = [tensor.clone() for layer in self.past.parts for tensor in layer]
         self.trained = [one[..., self.fixed :, :].to(self.dtype, copy=True).requires_grad_() for one in self.started]
 
     def parts(self) -> Parts:
@@ -125,7 +125,7 @@ class TrainedPrefix:
         """The mean over supervised tokens; with `backward`, gradients are added up as well."""
         total = torch.zeros(1, dtype=self.dtype, device=self.base.device)
         for batch in batches:
-            inputs = inputs_on(self.base, self.ways, FrozenPrefix(self.parts()), batch.ids)
+            inputs = inputs_on(self.base, self.ways, self.past.exchanged(self.parts()), batch.ids)
             share = (batch.losses(self.base, **inputs) * batch.weights).sum()
             if backward:
                 share.backward()
@@ -143,14 +143,15 @@ class TrainedPrefix:
         )
 
 
-def shared(base: PreTrainedModel, ways: Ways, shown: Sequence[int], longest_row: int) -> Parts:
+def shared(base: PreTrainedModel, ways: Ways, shown: Sequence[int], longest_row: int) -> FrozenPrefix:
     """Keys and values of ids that rows of up to so many tokens run on; TuningError where they cannot share them."""
     longest = len(shown) + longest_row
     check_lengths(base.config, [longest])
-    past = encoded(base, shown, longest) if ways.sharing and not turns_after(base.config, len(shown), longest) else None
+    shares = ways.sharing and not turns_after(base.config, len(shown), longest)
+    past = encoded(base, shown, longest, windows=ways.windows) if shares else None
     if past is None:
         raise TuningError(
             f"{type(base).__name__} has no keys and values of a prefix that prompts of {longest} tokens can share, so "
             "there is nothing to tune in their place; leave `prefix` out of `arms`"
         )
-    return past.parts
+    return past

@@ -70,9 +70,8 @@ def recalled(cache: Path, name: str) -> Iterator[dict[str, Any]]:
     """What a recipe gave, from whatever bytes, if the cache still has all of it."""
     for entry in sorted((cache / "recipes" / name[:2]).glob(f"{name}-*.json")):
         sealed = load_sealed(entry)
-        if sealed is None or digest({part: sealed[part] for part in PARTS}) != name:
-            continue
-        if all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
+        of_that_name = sealed and digest({part: sealed[part] for part in PARTS}) == name
+        if of_that_name and all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
             yield sealed
 
 

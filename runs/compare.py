@@ -23,6 +23,7 @@ MATCHED = [key for key in KEYS if key != "layer"]  # the last one, which may hav
 VALUES = ["mean", "low", "high"]
 ROUNDING = 1e-5  # relative: what another number of threads may change in a mean without an interval
 TINY = 1e-12  # a width of an interval that has none
+SMALL = 5e-4
 SHOWN = 40  # rows of a list; --all shows all
 NOT_SET = "not set"
 
@@ -153,7 +154,12 @@ def _row(row: dict[Any, Any]) -> list[str]:
 def _value(mean: float, low: float, high: float) -> str:
     if np.isnan(mean):
         return "none"
-    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    return _number(mean) if np.isnan(low) else f"{_number(mean)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    """Three digits; of noise, which is far smaller, its power of ten."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= SMALL else f"{value:.1e}"
 
 
 def _table(rows: list[list[str]]) -> Iterator[str]:

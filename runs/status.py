@@ -86,9 +86,10 @@ def made() -> Iterator[str]:
 
 
 def _is_made(planned: Path) -> bool:
-    job = load(planned) or {}
-    sealed = load_sealed(seal.recipe_path(seal.first(job["outputs"]))) if job else None
-    return bool(sealed) and seal.name(sealed) == seal.name(job["recipe"])
+    if not (job := load(planned)):
+        return False
+    sealed = load_sealed(seal.recipe_path(seal.first(job["outputs"])))
+    return sealed is not None and seal.name(sealed) == seal.name(job["recipe"])
 
 
 def main() -> None:

@@ -77,7 +77,10 @@ def test_a_failed_job_shows_the_end_of_its_log_and_its_command_by_hand(tmp_path)
     lines = told("artifacts/tune_lora/one", command, [str(log)]).splitlines()
     assert lines[0] == "FAILED artifacts/tune_lora/one"
     assert lines[1:16] == [f"    line {i}" for i in range(25, 40)]
-    assert lines[16:] == [f"  log: {log}", "  by hand: python -m workflow_scripts.tune_lora --settings '{\"steps\": 2}'"]
+    assert lines[16:] == [
+        f"  log: {log}",
+        "  by hand: python -m workflow_scripts.tune_lora --settings '{\"steps\": 2}'",
+    ]
 
 
 def test_a_failed_job_without_a_log_is_named(tmp_path):

@@ -58,9 +58,8 @@ class Revision:
     def _kept(self, digest: str, path: str) -> Path:
         kept = cached.object_path(cached.cache_dir(), digest)
         if not kept.is_file() or md5(kept) != digest.removesuffix(".dir"):
-            raise StudyError(
-                f"{path} of {self.name} is not in DVC's cache, or not whole: `dvc fetch --all-commits` gets it"
-            )
+            lacking = f"{path} of {self.name} is not in DVC's cache, or not whole"
+            raise StudyError(f"{lacking}: `dvc fetch --all-commits` gets it from a remote")
         return kept
 
 

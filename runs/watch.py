@@ -58,7 +58,8 @@ class Watch(logging.Handler):
         self.shown = next((one for one in logger.handlers if one.name == DEFAULT), None)
         if self.shown:
             logger.removeHandler(self.shown)
-            self.terminal = self.shown.is_tty and os.environ.get("TERM") != "dumb"
+            quiet = any(getattr(one, "quiet", None) for one in self.shown.filters)
+            self.terminal = self.shown.is_tty and os.environ.get("TERM") != "dumb" and not quiet
         logger.addHandler(self)
         self._write()
         threading.Thread(target=self._tick, daemon=True).start()
@@ -87,7 +88,13 @@ class Watch(logging.Handler):
     # What Snakemake says
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count what is said of jobs, and say it or hand it on."""
+        """Count what is said of jobs, and say it or hand it on; no run ends for what goes wrong here."""
+        try:
+            self._take(record)
+        except Exception:
+            self.handleError(record)
+
+    def _take(self, record: logging.LogRecord) -> None:
         event = getattr(record, "event", None)
         self._count(record, event)
         if self.shown is None:

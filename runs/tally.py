@@ -1,5 +1,6 @@
 """How far a run is: its jobs done, running and failed, and the time left by what jobs of each kind have taken."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,7 +23,10 @@ Taken = dict[str, list[float]]  # kind -> how many jobs, and seconds in all
 
 @dataclass
 class Tally:
-    """Times are seconds of one clock. `before`: what jobs of each kind took in the run before this one."""
+    """Times are seconds of one clock. `before`: what jobs of each kind took in the run before this one.
+
+    Whatever is asked of it takes no longer for thousands of jobs: it is asked every second, and at every job.
+    """
 
     jobs: Mapping[int, Job]
     before: Taken = field(default_factory=dict)
@@ -32,23 +36,31 @@ class Tally:
     failed: set[int] = field(default_factory=set)
     began: float | None = None
 
+    def __post_init__(self) -> None:
+        self.waiting = Counter(job.kind for job in self.jobs.values())  # neither done nor running
+        self.open = Counter(job.cell for job in self.jobs.values() if job.cell)  # jobs of each cell that are not done
+        self.all_cells = len(self.open)
+
     def start(self, job: int, now: float) -> None:
         """A job runs, perhaps once more."""
         self.running[job] = now
         self.failed.discard(job)
+        self.waiting[self.jobs[job].kind] -= 1
         self.began = now if self.began is None else self.began
 
     def finish(self, job: int, now: float) -> None:
-        """A job is done."""
-        took = now - self.running.pop(job, now)
-        jobs, seconds = self.taken.get(self.jobs[job].kind, (0, 0))
-        self.taken[self.jobs[job].kind] = [jobs + 1, seconds + took]
+        """A running job is done."""
+        kind, cell = self.jobs[job].kind, self.jobs[job].cell
+        jobs, seconds = self.taken.get(kind, (0, 0))
+        self.taken[kind] = [jobs + 1, seconds + now - self.running.pop(job)]
+        self.open[cell] -= 1
         self.done.add(job)
 
     def fail(self, job: int) -> None:
-        """A job has failed."""
-        self.running.pop(job, None)
+        """A running job has failed."""
+        del self.running[job]
         self.failed.add(job)
+        self.waiting[self.jobs[job].kind] += 1
 
     @property
     def known(self) -> Taken:
@@ -61,11 +73,11 @@ class Tally:
         Where a kind is not, its jobs are left out: it takes longer than that.
         """
         took = {kind: seconds / jobs for kind, (jobs, seconds) in self.known.items()}
-        waiting = self.jobs.keys() - self.done - self.running.keys()
-        work = sum(took.get(self.jobs[job].kind, 0) for job in waiting)
-        work += sum(max(took.get(self.jobs[job].kind, 0) - (now - since), 0) for job, since in self.running.items())
-        known = all(self.jobs[job].kind in took for job in (*waiting, *self.running))
-        return work / self._side_by_side(now), known
+        at_work = [(self.jobs[job].kind, now - since) for job, since in self.running.items()]
+        work = sum(took.get(kind, 0) * jobs for kind, jobs in self.waiting.items())
+        work += sum(max(took.get(kind, 0) - passed, 0) for kind, passed in at_work)
+        kinds = {*(kind for kind, jobs in self.waiting.items() if jobs), *(kind for kind, _ in at_work)}
+        return work / self._side_by_side(now), kinds <= took.keys()
 
     def _side_by_side(self, now: float) -> float:
         """How many jobs ran at a time, in the mean until now; 1 before any has."""
@@ -75,9 +87,7 @@ class Tally:
 
     def cells(self) -> tuple[int, int]:
         """How many of the run's cells are done, and how many there are."""
-        every = {job.cell for job in self.jobs.values()} - {()}
-        open_ = {job.cell for number, job in self.jobs.items() if number not in self.done} - {()}
-        return len(every - open_), len(every)
+        return self.all_cells - sum(jobs > 0 for jobs in self.open.values()), self.all_cells
 
     def counts(self) -> str:
         """How many jobs and cells are done, running and failed."""

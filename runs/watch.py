@@ -101,10 +101,8 @@ class Watch(logging.Handler):
             return
         if event == LogEvent.JOB_ERROR:
             self._fail(record)
-        elif self._said_better(str(record.msg)):
+        elif self._said_better(str(record.msg)) or (self.terminal and event in OF_JOBS):
             return
-        elif self.terminal and event in OF_JOBS:
-            self._draw()
         elif event == LogEvent.PROGRESS and self.shown.filter(record):
             self._say(self.tally.line(time.time()))
         else:
@@ -112,12 +110,12 @@ class Watch(logging.Handler):
             self.shown.handle(record)
 
     def _count(self, record: Any, event: LogEvent | None) -> None:
-        now, jobs = time.time(), self.tally.jobs
-        if event == LogEvent.JOB_INFO and record.jobid in jobs:
+        now, jobs, running = time.time(), self.tally.jobs, self.tally.running
+        if event == LogEvent.JOB_INFO and record.jobid in jobs and record.jobid not in running:
             self.tally.start(record.jobid, now)
-        elif event == LogEvent.JOB_FINISHED and record.job_id in jobs:
+        elif event == LogEvent.JOB_FINISHED and record.job_id in running:
             self.tally.finish(record.job_id, now)
-        elif event == LogEvent.JOB_ERROR and record.jobid in jobs:
+        elif event == LogEvent.JOB_ERROR and record.jobid in running:
             self.tally.fail(record.jobid)
 
     def _said_better(self, text: str) -> bool:
@@ -139,10 +137,10 @@ class Watch(logging.Handler):
         while not self.ended.wait(TICK):
             with self.lock:  # type: ignore[union-attr]
                 if not self.ended.is_set():
-                    self._draw()
+                    self.draw()
                     self._write()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         """The line, as much as fits: counts first, then what runs."""
         if self.terminal:
             now = time.time()

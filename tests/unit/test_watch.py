@@ -151,8 +151,9 @@ def test_in_a_log_jobs_are_said_as_snakemake_says_them_with_a_line_of_ours_for_e
 
 def test_on_a_terminal_jobs_are_a_line_that_other_messages_clear(begun):
     stream = Terminal()
-    begun(stream)
+    watching = begun(stream)
     started(1)
+    watching.draw()
     assert stream.getvalue().startswith(f"{CLEAR}0 of 5 jobs and 0 of 1 cells done, 1 running, 0 failed")
     assert stream.getvalue().endswith("| a 0 s")
     assert len(stream.getvalue().removeprefix(CLEAR)) < 100
@@ -181,6 +182,7 @@ def test_where_another_handler_says_it_only_the_file_is_written(begun, tmp_path,
     stream = io.StringIO()
     monkeypatch.setattr(watch, "DEFAULT", "none of Snakemake's")
     watching = begun(stream)
+    started(1)
     failed(1, tmp_path / "a.log")
     watching.end(FAILED)
     assert stream.getvalue().count("Error in rule") == 1

@@ -19,7 +19,7 @@ from freshness.contents import load, load_sealed, md5
 from freshness.plan import PLANNED
 from runs.failure import last_lines
 from runs.tally import spoken
-from runs.watch import FAILED, FILE
+from runs.watch import FILE
 from startup.checks import LOCK
 
 PARAMS = Path("params.yaml")
@@ -27,18 +27,25 @@ SHOWN = 20  # failed jobs
 TRIES, PAUSE = 10, 0.02  # the file is written in place: a moment later it is whole
 
 
-def at_work() -> list[float] | None:
-    """The process of the run that is at work in this folder: its number, and when it began."""
+def last_process() -> list[float] | None:
+    """The process of the last run in this folder: its number, and when it began."""
     try:
         number, began = json.loads(LOCK.read_text(encoding="utf-8"))
-        alive = psutil.Process(number).create_time() == began
-    except (OSError, ValueError, TypeError, psutil.Error):
+    except (OSError, ValueError, TypeError):
         return None
-    return [number, began] if alive else None
+    return [number, began]
+
+
+def is_there(process: list[float]) -> bool:
+    """Whether a process is still at work."""
+    try:
+        return psutil.Process(int(process[0])).create_time() == process[1]
+    except psutil.Error:
+        return False
 
 
 def noted() -> dict[str, Any]:
-    """What the last run to get as far as its jobs noted of itself; empty where there is none."""
+    """What the last run that has come as far as its jobs noted of itself; empty where there is none."""
     for _ in range(TRIES):
         if not FILE.exists():
             break
@@ -50,22 +57,30 @@ def noted() -> dict[str, Any]:
 
 def lines() -> Iterator[str]:
     """What there is to say."""
-    process, run, now = at_work(), noted(), time.time()
-    if process and run.get("process") != process:
+    process, run, now = last_process(), noted(), time.time()
+    if process is None:
+        yield "No run is at work, and none was before: `make reproduce` starts one."
+    elif run.get("process") == process:
+        yield from _of_jobs(run, now, at_work=is_there(process))
+    elif is_there(process):
         yield f"A run has begun {spoken(now - process[1])} ago, and plans what is to be done or checks the study."
-    elif process:
-        yield f"A run is at work for {spoken(now - process[1])} (process {process[0]}): {run['line']}."
+    else:
+        yield "No run is at work. The last one had nothing to do, or ended before its first job."
+    yield from made()
+
+
+def _of_jobs(run: dict[str, Any], now: float, *, at_work: bool) -> Iterator[str]:
+    """What there is to say of a run that has come as far as its jobs."""
+    if at_work:
+        number, began = run["process"]
+        yield f"A run is at work for {spoken(now - began)} (process {number}): {run['line']}."
         yield from (f"  running {spoken(now - job['since']):>6}  {_job(job)}" for job in run["running"])
-    elif run:
+    else:
         how = f"{run['ended'] or 'was stopped or killed'} {spoken(now - run['told'])} ago"
         yield f"No run is at work. The last one {how}: {run['counts']}."
-    else:
-        yield "No run is at work, and none has come as far as its jobs here: `make reproduce` starts one."
-    failed = run.get("failed", []) if run.get("ended") in ("", FAILED) else []
-    for job in failed[:SHOWN]:
+    for job in run["failed"][:SHOWN]:
         yield f"  failed  {_job(job)}"
         yield f"          log: {job['log']}"
-    yield from made()
 
 
 def _job(job: dict[str, Any]) -> str:

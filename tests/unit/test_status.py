@@ -8,7 +8,7 @@ import pytest
 
 from freshness import seal
 from freshness.contents import PARTS, md5, write
-from runs import status
+from runs import status, watch
 from runs.tally import Job, Tally
 from runs.watch import FAILED, FINISHED, Watch
 from startup.checks import LOCK, be_alone, this_process
@@ -40,8 +40,17 @@ def told():
     return "\n".join(status.lines())
 
 
+@pytest.fixture
+def gone(folder):
+    """The run was this process, and another has its number now."""
+    number, began = this_process()
+    process = [number, began - 1]
+    LOCK.write_text(json.dumps(process))
+    return process
+
+
 def test_where_nothing_was_run_the_way_to_begin_is_said(folder):
-    assert told() == "No run is at work, and none has come as far as its jobs here: `make reproduce` starts one."
+    assert told() == "No run is at work, and none was before: `make reproduce` starts one."
 
 
 def test_a_run_is_told_by_its_process_and_says_what_its_jobs_say(folder):
@@ -54,26 +63,31 @@ def test_a_run_is_told_by_its_process_and_says_what_its_jobs_say(folder):
     assert running == "  running    5 s  artifacts/tune/a: steps: 2/10"
 
 
-def test_another_process_of_the_same_number_is_no_run(folder):
-    number, began = this_process()
-    LOCK.write_text(json.dumps([number, began - 1]))
+def test_a_run_that_is_gone_without_a_word_was_stopped(folder, gone, monkeypatch):
+    monkeypatch.setattr(watch, "this_process", lambda: gone)
     note()
-    assert told().startswith(
-        "No run is at work. The last one was stopped or killed 0 s ago: 0 of 2 jobs done, 1 running"
+    assert (
+        told()
+        == "No run is at work. The last one was stopped or killed 0 s ago: 0 of 2 jobs done, 1 running, 0 failed."
     )
 
 
 @pytest.mark.parametrize(("how", "failures"), [(FAILED, 1), (FINISHED, 0)])
-def test_of_a_run_that_is_over_failures_are_named(folder, how, failures):
+def test_of_a_run_that_is_over_failures_are_named(folder, gone, monkeypatch, how, failures):
+    monkeypatch.setattr(watch, "this_process", lambda: gone)
     note(how, failed=[1] if failures else [])
     assert told().startswith(f"No run is at work. The last one {how} 0 s ago: ")
     assert told().count("  failed  artifacts/tune/a: steps: 2/10\n          log: logs/a.log") == failures
 
 
-def test_a_file_that_a_kill_left_half_written_is_as_none(folder):
-    note()
+def test_failures_are_those_of_the_last_run_alone(folder, gone):
+    note(FAILED, failed=[1])
+    assert told() == "No run is at work. The last one had nothing to do, or ended before its first job."
+
+
+def test_a_file_that_a_kill_left_half_written_is_as_none(folder, gone):
     Path(".snakemake/run.json").write_text('{"process": [1,')
-    assert told().startswith("No run is at work, and none has come as far as its jobs here")
+    assert told() == "No run is at work. The last one had nothing to do, or ended before its first job."
 
 
 def test_artifacts_are_counted_that_are_sealed_with_the_planned_recipe(folder):

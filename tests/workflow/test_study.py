@@ -136,11 +136,12 @@ def test_a_colleague_pulls_the_same_bytes(study, tmp_path):
 
 def test_a_job_that_fails_says_why_and_leaves_nothing_half_written(study):
     study.params(tune_lora__learning_rate=1e30, tune_lora__max_grad_norm=1e30, tune_lora__steps=5)
-    output = study.run("snakemake --cores 1", check=False)
+    output = study.run(f"python -c '{ON_A_TERMINAL}'", check=False)
+    assert "jobs and 0 of 3 cells done, 1 running, 0 failed" in output
+    assert "rule tune_lora:" not in output
     assert output.count("FAILED artifacts/tune_lora/random/work-arbitrary/") == 1
-    assert (
-        output.count("lower tune_lora.learning_rate") == output.count("by hand: python -m workflow_scripts.tune") == 1
-    )
+    assert output.count("lower tune_lora.learning_rate") == 1
+    assert output.count("by hand: python -m workflow_scripts.tune_lora --") == 1
     assert not any(words in output for words in ("CalledProcessError", "Exiting because", "startup/warm.py"))
     told = study.run("make status")
     assert "The last one failed" in told
@@ -148,8 +149,6 @@ def test_a_job_that_fails_says_why_and_leaves_nothing_half_written(study):
     assert "params.yaml was edited" not in told
     assert not list((study.folder / "artifacts").rglob("*.tmp"))
     study.run("git checkout -q params.yaml")
-    shown = study.run(f"python -c '{ON_A_TERMINAL}'")
-    assert "jobs and 0 of 3 cells done, 1 running, 0 failed" in shown
-    assert "rule tune_lora:" not in shown
+    study.run("snakemake --cores 2")
     study.quiet()
-    assert "The last one finished" in study.run("make status")
+    assert "The last one had nothing to do" in study.run("make status")  # all came back from DVC's cache

@@ -47,7 +47,7 @@ class Watch(logging.Handler):
         super().__init__()
         self.file, self.tally = file, Tally({})
         self.shown: Any = None  # Snakemake's handler, where it has its own
-        self.terminal = False
+        self.terminal, self.drawn = False, 0.0
         self.ended = threading.Event()
 
     def begin(self, dag: Any) -> None:
@@ -101,7 +101,10 @@ class Watch(logging.Handler):
             return
         if event == LogEvent.JOB_ERROR:
             self._fail(record)
-        elif self._said_better(str(record.msg)) or (self.terminal and event in OF_JOBS):
+        elif self.terminal and event in OF_JOBS:
+            if event == LogEvent.JOB_INFO and time.time() - self.drawn > TICK:
+                self.draw()
+        elif self._said_better(str(record.msg)):
             return
         elif event == LogEvent.PROGRESS and self.shown.filter(record):
             self._say(self.tally.line(time.time()))
@@ -143,7 +146,7 @@ class Watch(logging.Handler):
     def draw(self) -> None:
         """The line, as much as fits: counts first, then what runs."""
         if self.terminal:
-            now = time.time()
+            self.drawn = now = time.time()
             names = {one: self.tally.jobs[one].artifact.removeprefix("artifacts/") for one in self.tally.running}
             at_work = (f"{names[one]} {spoken(now - since)}" for one, since in self._running())
             text = " | ".join([self.tally.line(now), *at_work])

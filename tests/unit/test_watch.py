@@ -151,14 +151,15 @@ def test_in_a_log_jobs_are_said_as_snakemake_says_them_with_a_line_of_ours_for_e
 
 def test_on_a_terminal_jobs_are_a_line_that_other_messages_clear(begun):
     stream = Terminal()
-    watching = begun(stream)
+    begun(stream)
     started(1)
-    watching.draw()
     assert stream.getvalue().startswith(f"{CLEAR}0 of 5 jobs and 0 of 1 cells done, 1 running, 0 failed")
     assert stream.getvalue().endswith("| a 0 s")
     assert len(stream.getvalue().removeprefix(CLEAR)) < 100
     logging.getLogger(LOGGER).warning("a warning")
     assert stream.getvalue().endswith(f"{CLEAR}a warning\n")
+    started(2)  # within TICK, for the clock to tell
+    assert stream.getvalue().endswith("a warning\n")
     assert "output:" not in stream.getvalue()
 
 

@@ -35,7 +35,7 @@ from workflow_scripts.lib.study.grid import Grid, another
 from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
-WATCH = Watch()
+WATCH = Watch(stopped=lambda: bool(STOP.status))
 MEMORY = machine.memory()
 
 if config:

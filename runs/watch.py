@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ DEFAULT = "DefaultStreamHandler"
 
 
 class Watch(logging.Handler):
-    """Follows a run between `begin` and `end`."""
+    """Follows a run between `begin` and `end`, or until `stopped` says that it is being ended with all its jobs."""
 
-    def __init__(self, file: Path = FILE) -> None:
+    def __init__(self, stopped: Callable[[], bool] = lambda: False, file: Path = FILE) -> None:
         super().__init__()
-        self.file, self.tally = file, Tally({})
+        self.stopped, self.file, self.tally = stopped, file, Tally({})
         self.shown: Any = None  # Snakemake's handler, where it has its own
         self.terminal, self.drawn = False, 0.0
         self.ended = threading.Event()
@@ -66,7 +67,7 @@ class Watch(logging.Handler):
 
     def end(self, how: str) -> None:
         """The run has ended: say what came of it, where Snakemake does not."""
-        if self.ended.is_set():
+        if self.ended.is_set() or self.stopped():
             return
         self.ended.set()
         with self.lock:  # type: ignore[union-attr]
@@ -89,6 +90,8 @@ class Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count what is said of jobs, and say it or hand it on; no run ends for what goes wrong here."""
+        if self.stopped():  # jobs that are ended have not failed
+            return
         try:
             self._take(record)
         except Exception:
@@ -139,7 +142,7 @@ class Watch(logging.Handler):
     def _tick(self) -> None:
         while not self.ended.wait(TICK):
             with self.lock:  # type: ignore[union-attr]
-                if not self.ended.is_set():
+                if not (self.ended.is_set() or self.stopped()):
                     self.draw()
                     self._write()
 

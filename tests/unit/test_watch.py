@@ -97,7 +97,7 @@ def begun(tmp_path, monkeypatch):
     """A watch in the place of Snakemake's handler, which writes to a stream; without its clock."""
     made = []
 
-    def begin(stream, jobs=JOBS):
+    def begin(stream, jobs=JOBS, stopped=()):
         monkeypatch.setattr(watch, "TICK", 1000)
         monkeypatch.setattr(watch, "jobs_of", lambda dag: jobs)
         monkeypatch.setenv("TERM", "xterm")
@@ -110,7 +110,7 @@ def begun(tmp_path, monkeypatch):
         monkeypatch.setattr(logger, "handlers", [handler])
         monkeypatch.setattr(logger, "propagate", False)
         logger.setLevel(logging.INFO)
-        made.append(Watch(tmp_path / "run.json"))
+        made.append(Watch(lambda: bool(stopped), tmp_path / "run.json"))
         made[0].begin(None)
         return made[0]
 
@@ -177,6 +177,17 @@ def test_a_failure_is_said_once_and_the_file_keeps_it(begun, tmp_path, stream):
     assert said.rstrip().endswith("the next run goes on from there.")
     kept = json.loads((tmp_path / "run.json").read_text())
     assert [kept["ended"], kept["failed"], kept["running"]] == [FAILED, [{"artifact": "artifacts/a", "log": ""}], []]
+
+
+def test_of_a_run_that_is_stopped_nothing_more_is_noted_or_said(begun, tmp_path):
+    stopped = []
+    watching = begun(stream := io.StringIO(), stopped=stopped)
+    started(1)
+    before = stream.getvalue(), (tmp_path / "run.json").read_text()
+    stopped.append("as by Ctrl-C")
+    failed(1, tmp_path / "a.log")
+    watching.end(FAILED)
+    assert (stream.getvalue(), (tmp_path / "run.json").read_text()) == before
 
 
 def test_where_another_handler_says_it_only_the_file_is_written(begun, tmp_path, monkeypatch):

@@ -127,7 +127,8 @@ def _rest(rows: int, shown: int) -> Iterator[str]:
 
 def _places(rows: pd.DataFrame) -> list[str]:
     """Where estimates are that the other version has not, and how many."""
-    places = rows["model"] + ", " + rows["dataset"] + ", " + rows["factor"] + " " + rows["level"]
+    settings = rows["factor"].where(rows["factor"] == rows["level"], rows["factor"] + " " + rows["level"])
+    places = rows["model"] + ", " + rows["dataset"] + ", " + settings
     return [f"{place}: {count} estimates" for place, count in places.value_counts(sort=False).items()]
 
 

@@ -120,6 +120,7 @@ def test_estimates_of_one_version_alone_are_counted_by_where_they_are(repository
     told = "\n".join(lines(Revision("one"), Revision("two")))
     assert "Estimates only in A: " in told
     assert "\n  pocket, reviews, shots 16: " in told
+    assert "\n  pocket, reviews, reference: " in told
     assert "only in B" not in told
 
 

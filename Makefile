@@ -9,7 +9,7 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget lint format environment lock schema
+.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
@@ -46,6 +46,12 @@ explain: .venv/installed              ## say what TARGET was made from, and why 
 
 forget: .venv/installed               ## remove TARGET, what was made from it, and what is remembered of them
 	@FORGET=$(TARGET) snakemake --dry-run 2>&1 | grep -v "workflow specific profile"
+
+compare: .venv/installed              ## what differs between two revisions, A and B (or what is here), and which estimates moved; ALL=1
+	@python -m runs.compare $(or $(A),HEAD) $(B) $(if $(ALL),--all)
+
+status: .venv/installed               ## say what of the study is done, running and failed, from another terminal too
+	@python -m runs.status
 
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu

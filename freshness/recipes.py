@@ -25,6 +25,7 @@ from workflow_scripts.lib.errors import StudyError
 
 PLAIN = "python -m "
 SEALED = "python startup/warm.py {params.ready} freshness.job {params.job:q} "
+FILLED_IN = re.compile(r"python startup/warm\.py \S+ freshness\.job \S+ ")  # SEALED in a job
 WILDCARD = re.compile(r"\{(\w+)(?:,[^{}]*)?\}")  # Snakemake's {name} or {name,constraint}
 COMMAND = re.compile(r"python -m (workflow_scripts\.\w+)")
 
@@ -46,6 +47,11 @@ class RecipeError(StudyError):
 def sealed(command: str) -> str:
     """`python -m STAGE FLAGS...` as a job: begun only on what its recipe says, and what it makes is sealed."""
     return command.replace(PLAIN, SEALED, 1)
+
+
+def by_hand(shellcmd: str) -> str:
+    """The command of a job of Snakemake's as a person would give it."""
+    return FILLED_IN.sub(PLAIN, shellcmd, count=1)
 
 
 def _stage_command(shellcmd: str) -> str:

@@ -11,7 +11,7 @@ sys.path.insert(0, workflow.basedir)
 
 from startup.bytecode import drop_stale
 
-drop_stale(("startup", "freshness", "workflow_scripts"))
+drop_stale(("startup", "freshness", "runs", "workflow_scripts"))
 
 from startup.stop import UNMOVED, Stop
 
@@ -23,6 +23,7 @@ shell.prefix(f"{UNMOVED}export PATH={shlex.quote(str(Path(sys.executable).parent
 from freshness import libraries
 from freshness.recipes import sealed
 from freshness.sources import files_in
+from runs.watch import FAILED, FINISHED, Watch
 from startup import warm
 from startup.checks import check_study
 from workflow_scripts.lib import machine
@@ -35,6 +36,7 @@ from workflow_scripts.lib.study.grid import Grid, another
 from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
+WATCH = Watch(stopped=lambda: bool(STOP.status))
 MEMORY = machine.memory()
 
 if config:
@@ -92,9 +94,11 @@ onstart:
     if workflow.local_exec:
         warm.start()
     check_study([str(file) for paths in SOURCES.values() for path in paths for file in files_in(path)])
+    WATCH.begin(workflow.dag)
 
 
 onerror:
+    WATCH.end(FAILED)
     STOP.leave()
 
 

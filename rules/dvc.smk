@@ -26,6 +26,7 @@ follow(PLAN)
 
 
 onsuccess:
+    WATCH.end(FINISHED)
     STOP.leave()
 
 

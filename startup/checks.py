@@ -1,10 +1,13 @@
 """What every run does before its first job: be alone in the folder, and check the study against its data and models."""
 
 import fcntl
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import yaml
 
 from freshness.contents import contents, load, write
@@ -18,17 +21,25 @@ _held = []
 
 
 def be_alone() -> None:
-    """Refuse a second run in this folder.
+    """Refuse a second run in this folder, and say whose the first is (runs/status.py).
 
     Unlike Snakemake's own lock this one goes with the process, however it ends.
     """
     LOCK.parent.mkdir(exist_ok=True)
-    file = LOCK.open("w")
+    file = LOCK.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit("Another run is at work in this folder: wait until it has ended.")
+    file.truncate(0)
+    file.write(json.dumps(this_process()))
+    file.flush()
     _held.append(file)  # closing the file would give the lock back
+
+
+def this_process() -> list[float]:
+    """What tells this process from all that were and will be: its number, and when it began."""
+    return [os.getpid(), psutil.Process().create_time()]
 
 
 def mend() -> None:

@@ -18,6 +18,7 @@ SLOW = """
 rule slow:
     input: lambda wildcards: (Path("plans").touch(), __import__("time").sleep(600))[:0]
 """
+STATUS = "python -m runs.status"
 RUN = "snakemake --cores 2"
 SECONDS = 10  # a quiet machine needs one
 
@@ -44,10 +45,12 @@ MOMENTS = {
     "it plans": planning,
     "it checks the study": checking,
     "torch is imported": making("prepare_model"),
-    "adapters are tuned": TUNING,
+    "adapters are tuned": lambda clone: TUNING(clone) and "A run is at work" in clone.run(STATUS),
     "states are dumped": making("dump_hidden_states"),
     "DVC records versions": making("version_artifacts"),
 }
+
+BEFORE_JOBS = ("it plans", "it checks the study")
 
 
 @pytest.fixture
@@ -90,6 +93,10 @@ def test_ctrl_c_at_any_moment(clone):
         status, said = stopped(clone, RUN, moment)
         assert status == 130, name
         assert is_one_line(said), f"while {name}:\n{said}"
+        told = clone.run(STATUS)
+        how = "was stopped or killed" if name not in BEFORE_JOBS else "ended before its first job"
+        assert "No run is at work. The last one " in told
+        assert how in told
     finished = {path: path.stat().st_mtime_ns for path in (clone.folder / "artifacts").rglob("*.recipe")}
     clone.run(RUN)
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())

@@ -2,11 +2,14 @@
 
 import json
 
+import nbformat
 import pyarrow.parquet as pq
 import pytest
+from nbclient import NotebookClient
 
 from benchmarks.study import differences
 
+ON_A_TERMINAL = 'import pty, sys; sys.exit(pty.spawn(["snakemake", "--cores", "1"]) != 0)'
 pytestmark = pytest.mark.workflow
 
 
@@ -58,6 +61,19 @@ def test_the_report_and_the_metrics_are_there(study):
     study.run("dvc plots show --json")
 
 
+def test_the_notebook_draws_the_figure_and_the_states(study, monkeypatch):
+    monkeypatch.setenv("PATH", study.environment["PATH"])
+    folder = study.folder / "docs"
+    notebook = nbformat.read(folder / "explore.ipynb", as_version=4)
+    assert [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")] == []
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    table, figure, states = shown
+    assert "work-arbitrary" in table["text/plain"]
+    assert all(part in figure["image/svg+xml"] for part in ("interaction", "other-draw", "update cosine"))
+    assert all(arm in states["image/svg+xml"] for arm in ("anchor", "ICL", "IT", "random, work-arbitrary"))
+
+
 def test_the_numbers_are_those_of_the_same_study_as_one_plain_script(study):
     study.run("python -m benchmarks.usual_study --threads 1 --metrics .snakemake/usual.json")
     ours, theirs = (
@@ -83,7 +99,8 @@ def test_another_run_gives_equal_bytes(study):
     assert (study.folder / "dvc.lock").read_text() == before
 
 
-def test_one_setting_reruns_what_it_touches(study):
+def test_one_setting_reruns_what_it_touches_and_stands_beside_the_version_before(study):
+    study.run("git add -A && git commit -qm before && git tag before")
     study.params(aggregate_similarity__confidence=0.9)
     assert study.jobs(study.run("snakemake -n")) == {
         "aggregate_similarity": 1,
@@ -93,6 +110,12 @@ def test_one_setting_reruns_what_it_touches(study):
     assert "Running stage 'aggregate_similarity'" in study.run("dvc repro")
     assert "up to date" in study.run("dvc status")
     assert "Nothing to be done" in study.run("snakemake -n")
+    told = study.run("make compare A=before")
+    assert "A: before    B: the working tree" in told
+    assert "Settings that differ: 1\n  aggregate_similarity.confidence  0.95 -> 0.9\n" in told
+    assert "Estimates that moved beyond both intervals: 0 of " in told  # narrower, about the same means
+    assert "only in" not in told
+    assert "git knows no such revision" in study.run("make compare A=nothing", check=False)
 
 
 def test_an_edit_of_a_module_reruns_the_stages_that_import_it(study):
@@ -113,9 +136,19 @@ def test_a_colleague_pulls_the_same_bytes(study, tmp_path):
 
 def test_a_job_that_fails_says_why_and_leaves_nothing_half_written(study):
     study.params(tune_lora__learning_rate=1e30, tune_lora__max_grad_norm=1e30, tune_lora__steps=5)
-    output = study.run("snakemake --cores 1", check=False)
-    assert "lower tune_lora.learning_rate" in output
+    output = study.run(f"python -c '{ON_A_TERMINAL}'", check=False)
+    assert "jobs and 0 of 3 cells done, 1 running, 0 failed" in output
+    assert "rule tune_lora:" not in output
+    assert output.count("FAILED artifacts/tune_lora/random/work-arbitrary/") == 1
+    assert output.count("lower tune_lora.learning_rate") == 1
+    assert output.count("by hand: python -m workflow_scripts.tune_lora --") == 1
+    assert not any(words in output for words in ("CalledProcessError", "Exiting because", "startup/warm.py"))
+    told = study.run("make status")
+    assert "The last one failed" in told
+    assert "lower tune_lora.learning_rate" in told
+    assert "params.yaml was edited" not in told
     assert not list((study.folder / "artifacts").rglob("*.tmp"))
     study.run("git checkout -q params.yaml")
     study.run("snakemake --cores 2")
     study.quiet()
+    assert "The last one had nothing to do" in study.run("make status")  # all came back from DVC's cache

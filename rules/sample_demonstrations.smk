@@ -7,6 +7,9 @@ rule sample_demonstrations:
         demonstrations="artifacts/sample_demonstrations/{dataset}/{setting}.parquet",
     log:
         "logs/sample_demonstrations/{dataset}/{setting}.log",
+    resources:
+        mem_mb=ASKS.memory("sample_demonstrations"),
+        runtime=ASKS.minutes("sample_demonstrations"),
     params:
         other=lambda wildcards, input: only(input.other),
         choice=lambda wildcards: as_json(GRID.choice(wildcards.setting)),

@@ -29,7 +29,7 @@ check: .venv/installed                ## check params.yaml, data and models, and
 
 plan: .venv/installed                 ## say what STUDY will take, on the GPU here or GPU=A100-80GB; CELLS=1 for each factor
 	python -m workflow_scripts.lib.plan $(or $(STUDY),params.yaml) $(if $(GPU),--gpu $(GPU)) $(if $(CELLS),--cells) \
-		--estimates .snakemake/estimates/$$(md5sum < $(or $(STUDY),params.yaml) | cut -c1-32).json
+		--estimates .snakemake/estimates
 
 lint: .venv/installed-dev             ## check style and types (tests check the rules: tests/workflow/test_structure.py)
 	ruff check .

@@ -62,13 +62,13 @@ class Asks:
     def _planned(self) -> dict[str, dict[str, dict[str, float]]]:
         path = PLANS / f"{md5(self.params)}.json"
         if self.elsewhere and not self.workflow.dryrun and not path.exists():
-            _plan(self.params, path)
+            _plan(self.params)
         return json.loads(path.read_text(encoding="utf-8"))["kinds"] if path.exists() else {}
 
 
-def _plan(params: Path, path: Path) -> None:
+def _plan(params: Path) -> None:
     """Make the plan of a study; a line where that cannot be, in the plan's own words."""
-    command = [sys.executable, "-m", "workflow_scripts.lib.plan", str(params), "--estimates", str(path)]
+    command = [sys.executable, "-m", "workflow_scripts.lib.plan", str(params), "--estimates", str(PLANS)]
     sys.stderr.write("planning what jobs take (`make plan GPU=...` first, to name the cluster's card)\n")
     done = subprocess.run(unmoved(command), capture_output=True, text=True, check=False)
     if done.returncode:

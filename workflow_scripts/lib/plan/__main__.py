@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from hashlib import md5
 from pathlib import Path
 
 from workflow_scripts.lib.errors import StudyError
@@ -83,14 +84,14 @@ def main() -> None:
     known = ", ".join(card.name for card in CARDS)
     parser.add_argument("--gpu", help=f"one of {known}; the one that is here, or {CARDS[1].name}")
     parser.add_argument("--cells", action="store_true", help="a row for each factor, too")
-    parser.add_argument("--estimates", type=Path, metavar="FILE", help="write what each kind of job takes, as JSON")
+    parser.add_argument("--estimates", type=Path, metavar="FOLDER", help="write there what each kind of job takes")
     asked = parser.parse_args()
     try:
         study = read_study(asked.params)
         card = card_named(asked.gpu) if asked.gpu else card_here() or CARDS[1]
         found = survey(study)
         if asked.estimates:
-            write(asked.estimates, found, card)
+            write(asked.estimates / f"{md5(asked.params.read_bytes()).hexdigest()}.json", found, card)
         told = [*lines(study, found, card, here(), cells=asked.cells)]
     except StudyError as error:
         raise SystemExit(str(error)) from None

@@ -66,6 +66,15 @@ def local(fresh, top):
     return made
 
 
+@pytest.fixture(scope="module")
+def prepared(fresh, top):
+    """The study up to where adapters are tuned."""
+    made = copied(fresh, top / "prepared")
+    made.run("snakemake --cores 2 artifacts/prepare_model/one artifacts/sample_demonstrations/words/reference.parquet")
+    made.params(tune_lora__steps=100_000)
+    return made
+
+
 class Running:
     """A run on the cluster in the background."""
 
@@ -106,14 +115,12 @@ def test_a_study_is_what_one_machine_makes_though_clocks_differ_and_the_controll
     assert all("gres/gpu=1" in one or "gres:gpu:1" in one for one in asked)
     assert (clone.folder / "dvc.lock").read_text() == (local.folder / "dvc.lock").read_text()
     clone.quiet()
-    copied(clone, top / "made").run("touch artifacts && snakemake -n")
 
 
 @pytest.fixture
-def tuning(slurm, local, top, tmp_path):
-    """A clone in which one job is to be made, that takes long."""
-    clone = on(slurm, copied(local, tmp_path / "tuning"))
-    clone.params(tune_lora__steps=100_000)
+def tuning(slurm, prepared, tmp_path):
+    """A run of one job, that takes long."""
+    clone = on(slurm, copied(prepared, tmp_path / "tuning"))
     return Running(clone, slurm, f"{RUN} {QUICK} {TUNED}")
 
 

@@ -201,17 +201,17 @@ def only(paths):
     return paths[0] if paths else "null"
 
 
+ASKS = cluster.Asks(workflow, PARAMS)
+
+
 def gpus(wildcards):
     """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none.
 
     Whether other machines have GPUs, this one cannot tell: they have, where the profile says how many jobs may take.
     """
-    device = getattr(STUDY.models[wildcards.model], "device", "cpu") if hasattr(wildcards, "model") else "cpu"
+    device = getattr(STUDY.models[wildcards.model], "device", "cpu")
     there = ASKS.gpus_elsewhere if ASKS.elsewhere else machine.has_gpu()
     return 0 if device == "cpu" or (device == "auto" and not there) else 1
-
-
-ASKS = cluster.Asks(workflow, PARAMS, gpus)
 
 
 def cores(wildcards):

@@ -24,20 +24,26 @@ SPARE = 2  # an estimate is out by half, at the worst that was measured (docs/pe
 AROUND = 10  # minutes: two processes of Snakemake, imports and files through a network
 SEEN_LATE = 240  # seconds after which a run has looked at a job that ended: its longest pause, and some
 
+Gpus = Callable[[Any], int]  # of a job's wildcards
+
+
+def _none(wildcards: Any) -> int:
+    return 0
+
 
 class Asks:
-    """What jobs ask for; `workflow` is Snakemake's, `params` the study, `gpus` how many of them a job's model takes."""
+    """What jobs ask for; `workflow` is Snakemake's, `params` the study."""
 
-    def __init__(self, workflow: Any, params: Path, gpus: Callable[[Any], int]) -> None:
-        self.workflow, self.params, self.gpus = workflow, params, gpus
+    def __init__(self, workflow: Any, params: Path) -> None:
+        self.workflow, self.params = workflow, params
 
-    def memory(self, stage: str) -> Callable[[Any, int], int]:
-        """MB of a stage's job, as a resource of its rule."""
-        return lambda wildcards, attempt: attempt * _up(self._wants(stage, wildcards)["bytes"] / 1e6)
+    def memory(self, stage: str, gpus: Gpus = _none) -> Callable[[Any, int], int]:
+        """MB of a stage's job, as a resource of its rule; `gpus` says how many a job takes."""
+        return lambda wildcards, attempt: attempt * _up(self._wants(stage, wildcards, gpus)["bytes"] / 1e6)
 
-    def minutes(self, stage: str) -> Callable[[Any, int], int]:
+    def minutes(self, stage: str, gpus: Gpus = _none) -> Callable[[Any, int], int]:
         """The same of its minutes."""
-        return lambda wildcards, attempt: attempt * (AROUND + _up(self._wants(stage, wildcards)["seconds"] / 60))
+        return lambda wildcards, attempt: attempt * (AROUND + _up(self._wants(stage, wildcards, gpus)["seconds"] / 60))
 
     @property
     def elsewhere(self) -> bool:
@@ -50,12 +56,12 @@ class Asks:
         said = self.workflow.global_resources.get("gpu")
         return int(getattr(said, "value", said) or 0)
 
-    def _wants(self, stage: str, wildcards: Any) -> dict[str, float]:
+    def _wants(self, stage: str, wildcards: Any, gpus: Gpus) -> dict[str, float]:
         names = [stage, *(getattr(wildcards, name, "") for name in ("model", "dataset"))]
         planned = self._planned.get("/".join(filter(None, names)))
         if planned is None:
             return LEAST
-        taken = planned["gpu" if self.gpus(wildcards) else "cpu"]
+        taken = planned["gpu" if gpus(wildcards) else "cpu"]
         return {"bytes": max(LEAST["bytes"], SPARE * taken["bytes"]), "seconds": SPARE * taken["seconds"]}
 
     @cached_property

@@ -47,9 +47,9 @@ MinJobAge=3600
 KillWait=2
 OverTimeLimit=0
 MpiDefault=none
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=60 State=UP
-PartitionName=gpu Nodes={host} MaxTime=60 State=UP
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 Gres=gpu:fake:2 State=UNKNOWN
+PartitionName=cpu Nodes={host} Default=YES MaxTime=6000 State=UP
+PartitionName=gpu Nodes={host} MaxTime=6000 State=UP
 """
 # On device files that always exist, so that jobs are given a CUDA_VISIBLE_DEVICES.
 GPUS = "AutoDetect=off\nName=gpu Type=fake File=/dev/null\nName=gpu Type=fake File=/dev/zero\n"

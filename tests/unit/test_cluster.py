@@ -29,47 +29,49 @@ def asks(tmp_path, monkeypatch):
     jobs.append(Job(COMPARE, "big", "data", "reference", Work(host=20 * GIB), seconds=90))
     write(cluster.PLANS / f"{md5(params)}.json", Survey({"big": planned(1e9)}, jobs, []), CARD)
     workflow = SimpleNamespace(is_main_process=True, local_exec=False, dryrun=True, global_resources={})
-    return lambda gpus: cluster.Asks(workflow, params, lambda wildcards: gpus)
+    return cluster.Asks(workflow, params)
+
+
+def gpu(wildcards):
+    return 1
 
 
 def test_the_largest_job_of_a_kind_stands_for_all_and_memory_and_time_grow_with_attempts(asks):
-    memory, minutes = asks(1).memory(TUNE), asks(1).minutes(TUNE)
+    memory, minutes = asks.memory(TUNE, gpu), asks.minutes(TUNE, gpu)
     # 2 GiB, a process with CUDA, and the weights on their way to the GPU; twice over.
     assert memory(CELL, 1) == pytest.approx(2 * (2 * GIB + 0.5e9 + CUDA + 4e9) / 1e6, abs=1)
     assert [memory(CELL, attempt) / memory(CELL, 1) for attempt in (2, 3)] == [2, 3]
     assert minutes(CELL, 2) == 2 * minutes(CELL, 1)
     # 1e-9 s for each of 3e15 FLOPs on a core: a month.
-    assert asks(0).minutes(TUNE)(CELL, 1) == pytest.approx(10 + 2 * 3e6 / 60, rel=1e-3)
+    assert asks.minutes(TUNE)(CELL, 1) == pytest.approx(10 + 2 * 3e6 / 60, rel=1e-3)
 
 
 def test_a_comparison_needs_no_gpu(asks):
-    assert asks(1).memory(COMPARE)(CELL, 1) == asks(0).memory(COMPARE)(CELL, 1) > 40_000
-    assert asks(1).minutes(COMPARE)(CELL, 1) == 10 + 3
+    assert asks.memory(COMPARE, gpu)(CELL, 1) == asks.memory(COMPARE)(CELL, 1) > 40_000
+    assert asks.minutes(COMPARE)(CELL, 1) == 10 + 3
 
 
 def test_what_is_not_planned_asks_for_the_least(asks, tmp_path):
     other = SimpleNamespace(dataset="data")
-    assert (asks(0).memory("prepare_dataset")(other, 1), asks(0).minutes("prepare_dataset")(other, 1)) == (4000, 30)
+    assert (asks.memory("prepare_dataset")(other, 1), asks.minutes("prepare_dataset")(other, 1)) == (4000, 30)
     (tmp_path / "params.yaml").write_text("another study")
-    assert asks(1).memory(TUNE)(CELL, 1) == 4000
+    assert asks.memory(TUNE, gpu)(CELL, 1) == 4000
 
 
 def test_a_run_that_has_no_plan_makes_one_and_says_why_it_cannot(asks, tmp_path, capfd):
     params = tmp_path / "params.yaml"
     params.write_text("no: study")
-    asked = asks(0)
-    asked.workflow.dryrun = False
-    assert asked.memory(TUNE)(CELL, 2) == 8_000
+    asks.workflow.dryrun = False
+    assert asks.memory(TUNE)(CELL, 2) == 8_000
     error = capfd.readouterr().err
     assert "no plan, so every job asks for 4 GB" in error
     assert "Traceback" not in error
 
 
 def test_gpus_of_other_machines_are_what_the_profile_says(asks):
-    assert asks(0).gpus_elsewhere == 0
-    asked = asks(0)
-    asked.workflow.global_resources["gpu"] = SimpleNamespace(value=16)
-    assert asked.gpus_elsewhere == 16
+    assert asks.gpus_elsewhere == 0
+    asks.workflow.global_resources["gpu"] = SimpleNamespace(value=16)
+    assert asks.gpus_elsewhere == 16
 
 
 def config(storage, age):

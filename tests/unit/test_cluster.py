@@ -48,14 +48,15 @@ def test_the_largest_job_of_a_kind_stands_for_all_and_memory_and_time_grow_with_
 
 def test_a_comparison_needs_no_gpu(asks):
     assert asks.memory(COMPARE, gpu)(CELL, 1) == asks.memory(COMPARE)(CELL, 1) > 40_000
-    assert asks.minutes(COMPARE)(CELL, 1) == 10 + 3
+    assert asks.minutes(COMPARE, gpu)(CELL, 1) == 10 + 3
 
 
 def test_what_is_not_planned_asks_for_the_least(asks, tmp_path):
     other = SimpleNamespace(dataset="data")
     assert (asks.memory("prepare_dataset")(other, 1), asks.minutes("prepare_dataset")(other, 1)) == (4000, 30)
     (tmp_path / "params.yaml").write_text("another study")
-    assert asks.memory(TUNE, gpu)(CELL, 1) == 4000
+    anew = cluster.Asks(asks.workflow, tmp_path / "params.yaml")
+    assert anew.memory(TUNE, gpu)(CELL, 1) == 4000
 
 
 def test_a_run_that_has_no_plan_makes_one_and_says_why_it_cannot(asks, tmp_path, capfd):

@@ -58,7 +58,7 @@ test-states: .venv/installed-dev      ## do whatever can be done to a study for 
 	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
 
 test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; root, Debian)
-	pytest -m slurm -s
+	pytest -s tests/workflow/test_slurm.py
 
 slurm: .venv/installed-slurm          ## what `snakemake --workflow-profile profiles/slurm` needs (docs/cluster.md)
 

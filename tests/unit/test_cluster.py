@@ -1,9 +1,11 @@
 """What jobs on other machines ask for, and which Slurm cannot say how they fare."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from freshness.contents import md5
 from startup import cluster
@@ -14,6 +16,7 @@ from workflow_scripts.lib.plan.jobs import COMPARE, DUMP, TUNE, Job
 from workflow_scripts.lib.plan.survey import Survey
 from workflow_scripts.lib.plan.work import Work
 
+PROFILES = Path(__file__).parents[2] / "profiles"
 CARD = card_named("A10")
 CELL = SimpleNamespace(model="big", dataset="data")
 
@@ -106,3 +109,10 @@ def test_machines_that_do_not_share_the_folder_are_refused():
 def test_estimates_are_json(asks, tmp_path):
     (path,) = (tmp_path / cluster.PLANS).iterdir()
     assert json.loads(path.read_text())["card"] == "A10"
+
+
+@pytest.mark.parametrize("profile", ["slurm", "cluster-generic"])
+def test_a_profile_stands_in_for_the_default_and_has_all_of_it(profile):
+    default, other = (yaml.safe_load((PROFILES / name / "config.yaml").read_text()) for name in ("default", profile))
+    assert other["resources"]["gpu"] > default["resources"]["gpu"]
+    assert {**default, "resources": other["resources"]}.items() <= other.items()

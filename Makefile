@@ -9,17 +9,17 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget lint format environment lock schema
+.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states test-slurm slurm bench check plan explain forget lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
 	snakemake --cores all
 
 # More threads than cores wait for one another: without this, small matrices take many times longer on two cores.
-test test-slow test-gpu test-kills test-states: export OMP_NUM_THREADS ?= 1
+test test-slow test-gpu test-kills test-states test-slurm: export OMP_NUM_THREADS ?= 1
 
 test: .venv/installed-dev             ## run all tests that this machine can run but the slow ones
-	pytest -m "not slow" --numprocesses 2 --dist loadfile
+	pytest -m "not slow and not slurm" --numprocesses 2 --dist loadfile
 
 test-slow: .venv/installed-dev        ## every architecture, and what intervals cover by simulation (20 minutes)
 	pytest -m slow -s
@@ -28,7 +28,8 @@ check: .venv/installed                ## check params.yaml, data and models, and
 	python -m workflow_scripts.lib.study.preflight params.yaml
 
 plan: .venv/installed                 ## say what STUDY will take, on the GPU here or GPU=A100-80GB; CELLS=1 for each factor
-	python -m workflow_scripts.lib.plan $(or $(STUDY),params.yaml) $(if $(GPU),--gpu $(GPU)) $(if $(CELLS),--cells)
+	python -m workflow_scripts.lib.plan $(or $(STUDY),params.yaml) $(if $(GPU),--gpu $(GPU)) $(if $(CELLS),--cells) \
+		--estimates .snakemake/estimates
 
 lint: .venv/installed-dev             ## check style and types (tests check the rules: tests/workflow/test_structure.py)
 	ruff check .
@@ -61,6 +62,11 @@ test-kills: .venv/installed-dev       ## kill each engine at twenty random momen
 
 test-states: .venv/installed-dev      ## do whatever can be done to a study for an hour; another way with SEED=1
 	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
+
+test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; root, Debian)
+	pytest -s tests/workflow/test_slurm.py
+
+slurm: .venv/installed-slurm          ## what `snakemake --workflow-profile profiles/slurm` needs (docs/cluster.md)
 
 # Every benchmark, with what QUICK=1 makes of it: as small as still tells whether it runs.
 LOOK = --d-model 128 --layers 2 --vocabulary 1000 --rounds 1
@@ -103,6 +109,10 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	touch $@
+
+.venv/installed-slurm: requirements-slurm.lock .venv/installed
+	pip install --quiet --disable-pip-version-check --requirement requirements-slurm.lock
 	touch $@
 
 .venv-rivals/installed: benchmarks/requirements-rivals.lock

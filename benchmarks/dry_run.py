@@ -20,7 +20,15 @@ import yaml
 
 from benchmarks.project import copy_project
 
-JOBS_PER_MODEL = 8  # prepare, anchor, (tune, dump, compare) x 2 factors
+JOBS_PER_MODEL = (
+    12  # prepare, anchor twice, and of two settings: adapters, states of two arms, comparison; one patching
+)
+SETTINGS = {
+    "datasets": {"topic": {"source": "world", "task": "topic"}},
+    "factors": {"shots": [1], "labels": ["flipped"]},
+    "reference": {"shots": 1, "labels": "gold"},
+    "arms": ["anchor", "icl", "it"],
+}
 FABRICATE = "\nfrom benchmarks.dry_run import fabricate\nfabricate(PLAN)\n"
 WITH, WITHOUT = "follow(PLAN)", "PLAN.decide, PLAN.woken, PLAN.unrecorded = lambda: None, lambda job: True, list"
 
@@ -45,10 +53,9 @@ def fabricate(plan: Any) -> None:
 
 def enlarge(params_file: Path, cells: int) -> None:
     """Write params.yaml for a grid of that many artifacts."""
-    params = yaml.safe_load(params_file.read_text())
+    params = yaml.safe_load(params_file.read_text()) | SETTINGS
     seeds = range(cells // JOBS_PER_MODEL)
     params["models"] = {f"random-{i}": {"source": "pocket", "untrained": True, "seed": i} for i in seeds}
-    params["datasets"] = {"topic": {"source": "world", "task": "topic"}}
     params_file.write_text(yaml.safe_dump(params, sort_keys=False))
 
 

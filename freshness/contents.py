@@ -37,7 +37,8 @@ def contents(paths: Iterable[str]) -> dict[str, str]:
     now = {str(path): identity(path) for path in files_of(paths) if path.exists()}
     known = {path: _seen(path, now[path], seen.get(path)) for path in now}
     if known != seen:
-        write(memory, known)
+        with suppress(OSError):  # of a job on another machine, whose process has the same number
+            write(memory, known)
     return {path: entry["md5"] for path, entry in known.items()}
 
 

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,13 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             traceback.print_exc()
             sys.exit(UNTOLD)
 
-    return guard
+    return _with_signature(guard)
+
+
+def _with_signature(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with its signature beside it: Snakemake asks at every call, and would work it out each time."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 def marker(outputs: Iterable[str], reason: str) -> str:
@@ -95,7 +102,8 @@ def _markers(plan: Any, rule: Any) -> Callable[[Any], list[str]]:
 
 def _as_it_is(value: Any) -> Any:
     """A param: a setting may say {x}, which Snakemake takes for a wildcard in a string, but not from a function."""
-    return (lambda wildcards: value) if isinstance(value, str) else value
+    function = (lambda wildcards: value) if isinstance(value, str) else value
+    return _with_signature(function) if callable(function) else function
 
 
 def _job_file(plan: Any, rule: Any) -> Callable[[Any], str]:

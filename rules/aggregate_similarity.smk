@@ -18,6 +18,9 @@ rule aggregate_similarity:
         over_levels="artifacts/aggregate_similarity/levels.csv",
     log:
         "logs/aggregate_similarity.log",
+    resources:
+        mem_mb=ASKS.memory("aggregate_similarity"),
+        runtime=ASKS.minutes("aggregate_similarity"),
     params:
         # The pattern, and a list for each of its names: a shell command holds 128 KiB, which is 2,000 paths.
         # It comes from a function because Snakemake would look for its wildcards in a string.

@@ -24,7 +24,7 @@ from freshness import libraries
 from freshness.recipes import sealed
 from freshness.sources import files_in
 from runs.watch import FAILED, FINISHED, Watch
-from startup import warm
+from startup import cluster, warm
 from startup.checks import check_study
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.arms import ANCHOR, ARMS, SETS_DEPEND_ON, WEIGHTS, arm_named, weights_named
@@ -93,6 +93,8 @@ onstart:
     STOP.listen()
     if workflow.local_exec:
         warm.start()
+    else:
+        cluster.check(workflow)
     check_study([str(file) for paths in SOURCES.values() for path in paths for file in files_in(path)])
     WATCH.begin(workflow.dag)
 
@@ -210,10 +212,17 @@ def only(paths):
     return paths[0] if paths else "null"
 
 
+ASKS = cluster.Asks(workflow, PARAMS)
+
+
 def gpus(wildcards):
-    """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none."""
+    """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none.
+
+    Whether other machines have GPUs, this one cannot tell: they have, where the profile says how many jobs may take.
+    """
     device = getattr(STUDY.models[wildcards.model], "device", "cpu")
-    return 0 if device == "cpu" or (device == "auto" and not machine.has_gpu()) else 1
+    there = ASKS.gpus_elsewhere if ASKS.elsewhere else machine.has_gpu()
+    return 0 if device == "cpu" or (device == "auto" and not there) else 1
 
 
 def cores(wildcards):

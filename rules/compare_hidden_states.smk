@@ -12,6 +12,9 @@ rule compare_hidden_states:
         "logs/compare_hidden_states/{model}/{dataset}/{factor}.log",
     # A cell of the embedded model is done sooner than threads are started.
     threads: lambda wildcards: 1 if STUDY.models[wildcards.model].source == "pocket" else 4
+    resources:
+        mem_mb=ASKS.memory("compare_hidden_states"),
+        runtime=ASKS.minutes("compare_hidden_states"),
     params:
         levels=lambda wildcards: as_json(
             {level: parts(wildcards, one) for one, level in settings_of(wildcards).items()}

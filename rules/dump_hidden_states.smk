@@ -17,6 +17,8 @@ rule dump_hidden_states:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=ASKS.memory("dump_hidden_states", gpus),
+        runtime=ASKS.minutes("dump_hidden_states", gpus),
     params:
         shows=lambda wildcards: arm_of(wildcards).shows or "null",
         run=lambda wildcards: arm_of(wildcards).run,

@@ -16,6 +16,8 @@ rule patch_hidden_states:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=ASKS.memory("patch_hidden_states", gpus),
+        runtime=ASKS.minutes("patch_hidden_states", gpus),
     params:
         levels=lambda wildcards: as_json(patched_levels(wildcards)),
         rewording=as_json(STUDY.templates.get(GRID.template("reference"))),

@@ -6,6 +6,9 @@ rule prepare_dataset:
         examples="artifacts/prepare_dataset/{dataset}.parquet",
     log:
         "logs/prepare_dataset/{dataset}.log",
+    resources:
+        mem_mb=ASKS.memory("prepare_dataset"),
+        runtime=ASKS.minutes("prepare_dataset"),
     params:
         source=lambda wildcards: as_json(listed(STUDY.datasets[wildcards.dataset])),
         queries=STUDY.queries,

@@ -8,6 +8,9 @@ rule prepare_model:
         "logs/prepare_model/{model}.log",
     # Training the embedded model takes one core and longest of all: the sooner it starts, the more runs beside it.
     priority: 1
+    resources:
+        mem_mb=ASKS.memory("prepare_model"),
+        runtime=ASKS.minutes("prepare_model"),
     params:
         source=lambda wildcards: as_json(STUDY.models[wildcards.model]),
         settings=as_json(STUDY.prepare_model),

@@ -39,6 +39,9 @@ rule render_report:
         plots="artifacts/render_report/plots.html",
     log:
         "logs/render_report.log",
+    resources:
+        mem_mb=ASKS.memory("render_report"),
+        runtime=ASKS.minutes("render_report"),
     params:
         # Patterns and lists of names, as aggregate_similarity has them.
         about=lambda wildcards: ABOUT,

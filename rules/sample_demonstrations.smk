@@ -12,6 +12,8 @@ rule sample_demonstrations:
     threads: lambda wildcards: max([cores(SimpleNamespace(model=name)) for name in encoder(wildcards)], default=1)
     resources:
         gpu=lambda wildcards: sum(gpus(SimpleNamespace(model=name)) for name in encoder(wildcards)),
+        mem_mb=ASKS.memory("sample_demonstrations"),
+        runtime=ASKS.minutes("sample_demonstrations"),
     params:
         encoder=lambda wildcards, input: only(input.encoder),
         other=lambda wildcards, input: only(input.other),

@@ -12,6 +12,8 @@ rule tune_lora:
     threads: cores
     resources:
         gpu=gpus,
+        mem_mb=ASKS.memory("tune_lora", gpus),
+        runtime=ASKS.minutes("tune_lora", gpus),
     params:
         trains=lambda wildcards: weights_named(wildcards.weights).trains,
         reseeded=lambda wildcards: as_json(weights_named(wildcards.weights).reseeded),

@@ -31,11 +31,24 @@ def test_jobs_at_once_never_need_more_than_memory_has():
             assert at_once * machine.needed(SMOLLM2) <= memory * GB, (cores, memory)
 
 
-def test_a_containers_limit_counts(tmp_path, monkeypatch):
-    (tmp_path / "max").write_text("1073741824\n")
-    monkeypatch.setattr(machine, "MEMORY_LIMITS", [str(tmp_path / "max")])
+@pytest.mark.parametrize(
+    ("groups", "limit"),
+    [
+        ("", "memory.max"),  # of a container, which is the root of what it sees
+        ("", "memory/memory.limit_in_bytes"),
+        ("0::/slurm/job_7/step_0\n", "slurm/job_7/memory.max"),  # of a job, above the group of its step
+        ("9:cpu:/slurm\n4:memory:/slurm/job_7\n", "memory/slurm/job_7/memory.limit_in_bytes"),
+    ],
+)
+def test_a_containers_or_a_jobs_limit_counts(tmp_path, monkeypatch, groups, limit):
+    (tmp_path / "self").write_text(groups)
+    monkeypatch.setattr(machine, "GROUP", tmp_path / "self")
+    monkeypatch.setattr(machine, "GROUPS", tmp_path / "cgroup")
+    path = tmp_path / "cgroup" / limit
+    path.parent.mkdir(parents=True)
+    path.write_text("1073741824\n")
     assert machine.memory() == GB
-    (tmp_path / "max").write_text("max\n")
+    path.write_text("max\n")
     assert machine.memory() > GB
 
 

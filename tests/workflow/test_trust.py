@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from freshness.contents import digest
+from freshness.contents import digest, md5, write
 from tests.workflow.conftest import ROOT, STUDY, colleague, copied, flip, metrics, metrics_made_afresh, unprotected
 
 pytestmark = pytest.mark.workflow
@@ -159,13 +159,35 @@ def test_settings_edited_in_the_middle_of_a_run_are_not_recorded_as_those_it_had
     assert right(copy)
 
 
+# A queue that runs a job at once, after `meanwhile`; its id says how the job ended.
+QSUB = """#!/bin/bash
+echo "$*" >> asked.txt
+{meanwhile}
+bash "${{!#}}" >> job.txt 2>&1
+echo "$?.$RANDOM"
+"""
+QSTAT = """#!/bin/bash
+job=${!#}
+echo "job_state = F"
+echo "Exit_status = ${job%%.*}"
+"""
+
+
 def test_jobs_on_other_machines_refuse_settings_that_are_not_their_runs(copy, right):
-    cluster = "snakemake --executor cluster-generic --cluster-generic-submit-cmd '{}' --jobs 2 --latency-wait 2"
+    def queue(meanwhile):
+        plan = copy.folder / f".snakemake/estimates/{md5(copy.folder / 'params.yaml')}.json"
+        write(plan, {"kinds": {}})  # or the run would make one
+        for name, text in (("qsub", QSUB.format(meanwhile=meanwhile)), ("qstat", QSTAT)):
+            (copy.folder / "bin" / name).write_text(text)
+            (copy.folder / "bin" / name).chmod(0o755)
+
+    (copy.folder / "bin").mkdir()
+    copy.environment["PATH"] = f"{copy.folder}/bin:{copy.environment['PATH']}"
+    cluster = "snakemake --workflow-profile profiles/cluster-generic --jobs 2 --latency-wait 2 --retries 0"
     cluster += " --seconds-between-status-checks 1"
     copy.params(tune_lora__steps=3)
-    # Each job reads params.yaml anew. The script stands in for a queue: it edits while the job waits.
-    (copy.folder / "queue.sh").write_text("sed -i 's/steps: 3$/steps: 4/' params.yaml\nbash $1\n")
-    output = copy.run(f"{cluster.format('bash queue.sh')}; echo status $?")
+    queue("sed -i 's/steps: 3$/steps: 4/' params.yaml")  # each job reads params.yaml anew
+    output = copy.run(f"{cluster}; echo status $?")
     assert "status 1" in output
     assert "not what they were when this run began" in output
     recipes = (copy.folder / "artifacts/tune_lora").rglob("*.recipe")
@@ -173,9 +195,12 @@ def test_jobs_on_other_machines_refuse_settings_that_are_not_their_runs(copy, ri
         "what was there before"
     )
     assert copy.planned()["tune_lora"] == 2
-    copy.run(cluster.format("bash"))
+    queue("true")
+    copy.run(cluster)
     copy.quiet()
     assert right(copy)
+    asked = (copy.folder / "asked.txt").read_text()
+    assert re.search(r"-N icl-it-tune_lora -l select=1:ncpus=1:mem=4000mb:ngpus=0 -l walltime=0:30:0 ", asked)
 
 
 # 3 DVC sees data and models

@@ -1,11 +1,13 @@
 """Cores and memory of this machine, and what one of several jobs may take of them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
+GROUPS = Path("/sys/fs/cgroup")
+GROUP = Path("/proc/self/cgroup")
 USED = 0.8  # of memory: the rest is for the system, for files that are read, and for what an estimate leaves out
 LIBRARIES = 2**30  # bytes: of torch and transformers 0.5 GB, of small batches as much
 GPUS = ("nvidia[0-9]*", "kfd", "dxg")  # under /dev: NVIDIA's, AMD's, and either in Windows' Linux
@@ -17,9 +19,22 @@ def cores() -> int:
 
 
 def memory() -> int:
-    """Bytes of main memory, or of the container's share of it."""
-    limits = [path.read_text(encoding="utf-8").strip() for path in map(Path, MEMORY_LIMITS) if path.exists()]
+    """Bytes of main memory, or of the share of it that a container or a scheduler of jobs leaves this process."""
+    limits = [path.read_text(encoding="utf-8").strip() for path in _limits() if path.exists()]
     return min([psutil.virtual_memory().total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def _limits() -> Iterator[Path]:
+    """Files with the limits of this process's control groups and of those around them, in either of Linux's forms.
+
+    A container sees its own group as the root.
+    """
+    lines = GROUP.read_text(encoding="utf-8").splitlines() if GROUP.exists() else []
+    for _, kinds, inside in (line.split(":", 2) for line in ["0::/", "0:memory:/", *lines]):
+        if kinds in ("", "memory"):
+            within = GROUPS / kinds / inside.lstrip("/")
+            name = "memory.limit_in_bytes" if kinds else "memory.max"
+            yield from (one / name for one in (within, *within.parents) if one.is_relative_to(GROUPS / kinds))
 
 
 def has_gpu() -> bool:

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from hashlib import md5
 from pathlib import Path
 
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.models.sources import takes_weights
 from workflow_scripts.lib.plan.cards import CARDS, Card, card_here, card_named
 from workflow_scripts.lib.plan.costs import Costs, costs, grouped
+from workflow_scripts.lib.plan.estimates import write
 from workflow_scripts.lib.plan.fits import GIB, too_large
 from workflow_scripts.lib.plan.jobs import Job, Planned
 from workflow_scripts.lib.plan.machine import Machine, here
@@ -82,11 +84,15 @@ def main() -> None:
     known = ", ".join(card.name for card in CARDS)
     parser.add_argument("--gpu", help=f"one of {known}; the one that is here, or {CARDS[1].name}")
     parser.add_argument("--cells", action="store_true", help="a row for each factor, too")
+    parser.add_argument("--estimates", type=Path, metavar="FOLDER", help="write there what each kind of job takes")
     asked = parser.parse_args()
     try:
         study = read_study(asked.params)
         card = card_named(asked.gpu) if asked.gpu else card_here() or CARDS[1]
-        told = [*lines(study, survey(study), card, here(), cells=asked.cells)]
+        found = survey(study)
+        if asked.estimates:
+            write(asked.estimates / f"{md5(asked.params.read_bytes()).hexdigest()}.json", found, card)
+        told = [*lines(study, found, card, here(), cells=asked.cells)]
     except StudyError as error:
         raise SystemExit(str(error)) from None
     sys.stdout.write("\n".join(told) + "\n")

@@ -124,7 +124,7 @@ def test_clocks_that_differ_and_a_controller_that_dies_lose_nothing(slurm, prepa
     within(5, lambda: False)
     slurm.start_controller()
     assert run.process.wait(600) == 0, run.said()
-    assert (there.folder / TUNED).stat().st_mtime > time.time() + 1800
+    assert (there.folder / f"{TUNED}.recipe").stat().st_mtime > time.time() + 1800
     here.run(f"snakemake --cores 2 {STATES}")
     for path in (STATES, f"{STATES}.recipe", f"{TUNED}.recipe"):
         assert (there.folder / path).read_bytes() == (here.folder / path).read_bytes()

@@ -185,7 +185,7 @@ def test_what_fits_is_not_told():
     [
         (
             {"work": Work(), "weights": 30e9},
-            r"models.big: weights of 111.8 GiB in float32.*dtype to bfloat16 \(55.9 GiB",
+            r"models.big: weights of 111.8 GiB in float32.*precision to split \(55.9 GiB",
         ),
         ({"work": Work(memory=200e9)}, r"tune_lora takes 208.6 GiB.*set tune_lora.tokens_per_batch to 640 \(is 2048\)"),
         ({"work": Work(memory=200e9), "stage": DUMP}, r"dump_hidden_states takes .*tokens_per_batch to 64"),

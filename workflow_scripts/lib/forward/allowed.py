@@ -16,6 +16,7 @@ from workflow_scripts.lib.forward.greedy import Cached
 from workflow_scripts.lib.forward.shared_prefix import encoded, takes_cache
 from workflow_scripts.lib.forward.ways import Ids, Ways, last_states
 from workflow_scripts.lib.models.blocks import decoder_blocks
+from workflow_scripts.lib.models.split import rounding
 from workflow_scripts.lib.progress import log
 
 Read = tuple[Float[Tensor, "*token layer d_model"], Float[Tensor, "*token vocabulary"]]  # states and logits
@@ -38,10 +39,11 @@ def found_ways(model: PreTrainedModel) -> Ways:
     states, logits = _as_called(model, ids)
     expected = states[-1], logits[-1]
     ways = Ways(positions="position_ids" in signature(model.forward).parameters)
-    if ways.positions and not _works(lambda: _agree(_whole(model, ways, ids), expected)):
+    agree = partial(_agree, rounding(model))
+    if ways.positions and not _works(lambda: agree(_whole(model, ways, ids), expected)):
         ways = replace(ways, positions=False)
     hooked = replace(ways, hooks=True)
-    if _has_parts(model) and _works(lambda: _agree(_whole(model, hooked, ids), expected)):
+    if _has_parts(model) and _works(lambda: agree(_whole(model, hooked, ids), expected)):
         ways = hooked
     if _works(lambda: _batches(model, ways, ids, expected)):
         ways = replace(ways, batching=True)
@@ -72,7 +74,7 @@ def goes_on(model: PreTrainedModel, ways: Ways) -> bool:
     def as_expected(rows: Cached) -> bool:
         """Of two rows, of which the longer one goes on longer."""
         told = [*rows.logits(), *rows.after([0, 1], [ids[4], ids[6]]), *rows.after([1], [ids[7]])]
-        return _agree(told, expected[[3, 5, 4, 6, 7]])
+        return _agree(rounding(model), told, expected[[3, 5, 4, 6, 7]])
 
     return _works(tried)
 
@@ -104,8 +106,9 @@ def _check_causal(model: PreTrainedModel, ids: Ids) -> None:
     every layer after the embeddings has to differ.
     """
     alone, followed = _as_called(model, ids), _as_called(model, [*ids, *ids[::-1]])
-    differ, other = (_differ(b[: len(ids)], a) for a, b in zip(alone, followed, strict=True))
-    exact = torch.finfo(model.dtype).bits >= 32
+    eps = rounding(model)
+    differ, other = (_differ(eps, b[: len(ids)], a) for a, b in zip(alone, followed, strict=True))
+    exact = eps <= torch.finfo(torch.float32).eps
     if (differ.any() or other.any()) if exact else differ[:, 1:].all(1).any():
         raise ArchitectureError(
             f"{type(model).__name__} is no causal language model as its config.json has it: the state of a token "
@@ -132,7 +135,8 @@ def _batches(model: PreTrainedModel, ways: Ways, ids: Ids, expected: Read) -> bo
     """Is what is read of a prompt in a batch, beside a shorter and a longer one, that of the prompt alone."""
     shorter, longer = ids[3:], [*ids[::-1], *ids]
     together = zip(*last_states(model, ways, None, [shorter, ids, longer]), strict=True)
-    return all(map(_agree, together, (_whole(model, ways, shorter), expected, _whole(model, ways, longer))))
+    agree = partial(_agree, rounding(model))
+    return all(map(agree, together, (_whole(model, ways, shorter), expected, _whole(model, ways, longer))))
 
 
 def _sharing(model: PreTrainedModel, ways: Ways) -> Iterator[Ways]:
@@ -146,21 +150,21 @@ def _shares(model: PreTrainedModel, ways: Ways, ids: Ids, expected: Read) -> boo
     if past is None:
         return False
     (states,), (logits,) = last_states(model, ways, past, [ids[5:]])
-    return _agree((states, logits), expected)
+    return _agree(rounding(model), (states, logits), expected)
 
 
 def _has_parts(model: PreTrainedModel) -> bool:
     return bool(decoder_blocks(model)) and model.get_output_embeddings() is not None
 
 
-def _agree(read: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
+def _agree(eps: float, read: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
     """States and logits equal up to rounding."""
-    return all(a.shape == b.shape and not _differ(a, b).any() for a, b in zip(read, expected, strict=True))
+    return all(a.shape == b.shape and not _differ(eps, a, b).any() for a, b in zip(read, expected, strict=True))
 
 
-def _differ(values: Float[Tensor, "*more d"], expected: Float[Tensor, "*more d"]) -> Bool[Tensor, "*more"]:
-    """Vectors that differ by more than rounding: the root of the precision, relative to their norm."""
-    tolerance = torch.finfo(expected.dtype).eps ** 0.5
+def _differ(eps: float, values: Float[Tensor, "*more d"], expected: Float[Tensor, "*more d"]) -> Bool[Tensor, "*more"]:
+    """Vectors that differ by more than rounding: the root of the coarsest one, relative to their norm."""
+    tolerance = max(eps, torch.finfo(expected.dtype).eps) ** 0.5
     # Some models mask logits of tokens that they never give.
     values, expected = (one.nan_to_num(nan=torch.nan, posinf=0, neginf=0) for one in (values, expected))
     return ~((values - expected).norm(dim=-1) <= tolerance * expected.norm(dim=-1))

@@ -34,7 +34,9 @@ from workflow_scripts.lib.study.grid import Grid, another
 from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
-MEMORY = machine.memory()
+MEMORY, CARDS = machine.memory(), len(machine.cards())
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, CARDS))  # a job a card, unless `--resources gpu=` says otherwise
 
 if config:
     raise WorkflowError(
@@ -201,8 +203,11 @@ def only(paths):
 
 def gpus(wildcards):
     """GPUs that a cell's model takes: none where it is on the CPU, by its settings or because there are none."""
-    device = getattr(STUDY.models[wildcards.model], "device", "cpu")
-    return 0 if device == "cpu" or (device == "auto" and not machine.has_gpu()) else 1
+    model = STUDY.models[wildcards.model]
+    device = getattr(model, "device", "cpu")
+    if device == "cpu" or (device == "auto" and not CARDS):
+        return 0
+    return min(model.cards, max(1, CARDS))
 
 
 def cores(wildcards):

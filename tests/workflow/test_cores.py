@@ -26,15 +26,18 @@ def taken(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "Snakefile").write_text(INCLUDED)
 
-    def take(memory, *, gpu=False, parameters=SMOLLM2):
+    def take(memory, *, gpu=0, parameters=SMOLLM2, **model):
+        params["models"]["m"] |= model
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         monkeypatch.setattr(machine, "memory", lambda: memory)
-        monkeypatch.setattr(machine, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(machine, "cards", lambda: ["0"] * gpu)
         if parameters:
             (tmp_path / "artifacts/prepare_model/m").mkdir(parents=True, exist_ok=True)
             About(text="a model", parameters=parameters).write(tmp_path / "artifacts/prepare_model/m")
         with SnakemakeApi() as api:
             read = api.workflow(ResourceSettings(cores=2), snakefile=tmp_path / "Snakefile", workdir=tmp_path)
             rules = [read._workflow.get_rule(stage) for stage in STAGES]
+            assert read._workflow.global_resources["gpu"].value == max(1, gpu)
             return {tuple(_evaluated(rule, name) for name in ("_cores", "gpu")) for rule in rules}
 
     return take
@@ -50,10 +53,13 @@ def _evaluated(rule, name):
     [
         ({"memory": 8 * GB}, 1, 0),  # a job for each core
         ({"memory": 3 * GB}, 2, 0),  # memory holds one, which has both
-        ({"memory": 3 * GB, "gpu": True}, 1, 1),
+        ({"memory": 3 * GB, "gpu": 1}, 1, 1),
+        ({"memory": 3 * GB, "gpu": 2}, 1, 1),
+        ({"memory": 3 * GB, "gpu": 2, "cards": 4}, 1, 2),
+        ({"memory": 3 * GB, "gpu": 2, "device": "cpu"}, 2, 0),
         ({"memory": 3 * GB, "parameters": None}, 1, 0),  # not prepared yet: Snakemake asks again
     ],
-    ids=["enough", "short", "gpu", "unknown"],
+    ids=["enough", "short", "gpu", "two gpus", "larger than one", "cpu", "unknown"],
 )
 def test_a_job_takes(taken, given, threads, gpus):
     assert taken(**given) == {(threads, gpus)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError
@@ -41,6 +42,7 @@ class ModelReference(BaseModel):
     dtype: str = "float32"
     precision: Literal["whole", "split"] = "whole"
     device: str = "auto"
+    cards: int = 1
     allow_pickle: bool = False
     random_seed: int | None = None
     drawn: Literal["all", "blocks"] = "all"
@@ -90,6 +92,8 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     reference = read_reference(prepared)
     folder = locate(prepared, reference)
     asked = device or reference.device
+    if asked in ("auto", "cuda"):
+        machine.take_cards(reference.cards)
     _check_device(asked)
     dtype, placement = getattr(torch, reference.dtype), device_map(asked)
     by_parts = reference.precision == "split"
@@ -107,7 +111,7 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
         held = "16 bits" if by_parts else reference.dtype
         raise ModelError(
             f"{folder}: the GPUs do not hold the whole model in {held}, and running it from disk or main memory "
-            "layer by layer would take weeks; use more GPUs, a smaller `dtype`, or `device: cpu`"
+            "layer by layer would take weeks; use more GPUs (`cards`), a smaller `dtype`, or `device: cpu`"
         )
     return LoadedModel(model.eval(), load_tokenizer(folder))
 

@@ -178,6 +178,7 @@ def _loading(source: Checkpoint) -> dict[str, Any]:
         "dtype": source.dtype,
         "precision": getattr(source, "precision", "whole"),
         "device": source.device,
+        "cards": source.cards,
         "random_seed": source.seed if source.untrained else None,
         "drawn": "blocks" if source.untrained == "blocks" else "all",
     }

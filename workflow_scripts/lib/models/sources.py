@@ -52,6 +52,10 @@ class Checkpoint(Strict):
 
     dtype: Dtype = "float32"
     device: Device = "auto"
+    cards: Positive = Field(
+        1,
+        description="GPUs that a job of the model takes, where one does not hold it",
+    )
     untrained: Untrained = False
     seed: int = 0
 

@@ -15,6 +15,7 @@ from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, fresh_we
 from workflow_scripts.lib.lora.memory import tokens_at_once
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import Stack, StackError
+from workflow_scripts.lib.lora.tf32 import in_tf32
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _side_by_side(
     kept: dict[int, list[dict[str, Tensor]]] = {}
     # One AdamW over the stack is one for each adapter, because it works element by element.
     optimiser = torch.optim.AdamW(stack.weights.values(), lr=tuning.learning_rate, weight_decay=0.0)
-    with stack.attached():
+    with stack.attached(), in_tf32(base, tuning):
         for step in range(tuning.steps):
             losses.append(finite("loss", _summed(stack, made, backward=True), cases, step))
             finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)

@@ -1,6 +1,7 @@
 """What a study is said to cost, against sums made by hand and figures that were measured."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from transformers import LlamaConfig
@@ -174,6 +175,17 @@ def found_too_large(work, stage=TUNE, weights=1e9, dtype="float32", disk=1e12, m
     found = Survey({"big": planned(weights, dtype)}, [Job(stage, "big", "data", "reference", work)], [])
     study = check_study(params(), "params.yaml")
     return [*too_large(study, found, CARDS[1], Machine(2, memory, disk))]
+
+
+def test_products_by_parts_are_planned_between_half_and_float32():
+    sources = [{"dtype": "float32"}, {"dtype": "float32", "precision": "split"}, {"dtype": "bfloat16"}]
+    whole, parts, half = (
+        replace(planned(1e9), source=type("Source", (), {"source": "hub", **one})()) for one in sources
+    )
+    assert (whole.bytes, parts.bytes, half.bytes) == (4e9, 2e9, 2e9)
+    for work in ("read", "tune"):
+        slow, between, fast = (CARDS[0].rate(one.arithmetic, work) for one in (whole, parts, half))
+        assert slow < between < fast
 
 
 def test_what_fits_is_not_told():

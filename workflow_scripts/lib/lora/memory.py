@@ -8,7 +8,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.lora.batches import Example, batch_of, tokens_of
-from workflow_scripts.lib.lora.settings import MOST_ON_GPU, MOST_TOKENS
+from workflow_scripts.lib.lora.recompute import kept_recomputed
+from workflow_scripts.lib.lora.settings import MOST_ON_GPU, MOST_TOKENS, TuneLora
 from workflow_scripts.lib.lora.stack import Stack
 from workflow_scripts.lib.progress import log
 
@@ -22,11 +23,12 @@ TRANSIENT = 1.5  # bytes at the peak of a step to those kept for its way back; 1
 OF_ADAPTER = 4  # an adapter's weights, their gradients, and AdamW's two moments
 
 
-def tokens_at_once(stack: Stack, examples: Sequence[Example], asked: Tokens) -> int:
+def tokens_at_once(stack: Stack, examples: Sequence[Example], tuning: TuneLora) -> int:
     """Tokens of a batch. `auto`: as many as gain anything, or as memory holds beside the weights; the log says it."""
-    if asked != "auto":
-        return asked
-    of_token = TRANSIENT * kept_bytes(stack, examples)
+    if tuning.tokens_per_batch != "auto":
+        return tuning.tokens_per_batch
+    kept = kept_bytes(stack, examples)
+    of_token = TRANSIENT * (kept_recomputed(stack.base, kept) if tuning.recompute else kept)
     free = free_bytes(stack)
     most = MOST_ON_GPU if stack.base.device.type == "cuda" else MOST_TOKENS
     tokens = max(LEAST, min(most, int(free / of_token)))

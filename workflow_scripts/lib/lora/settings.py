@@ -50,6 +50,11 @@ class TuneLora(Strict):
         description="on a GPU, products of tuning have 10 of float32's 23 bits (TF32), at several times the speed; "
         "states are read in full precision always. Without effect on a CPU",
     )
+    recompute: bool = Field(
+        False,
+        description="of LoRA: what blocks keep for the way back is computed again there (gradient checkpointing): a "
+        "third more work, for models of which memory holds too few tokens",
+    )
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
     tokens_per_batch: Positive | Literal["auto"] = Field(
         description="bounds memory for activations; auto: 2,048, on a GPU 16,384, or what the job's share of memory is "

@@ -178,10 +178,9 @@ def found_too_large(work, stage=TUNE, weights=1e9, dtype="float32", disk=1e12, m
 
 
 def test_products_by_parts_are_planned_between_half_and_float32():
-    sources = [{"dtype": "float32"}, {"dtype": "float32", "precision": "split"}, {"dtype": "bfloat16"}]
-    whole, parts, half = (
-        replace(planned(1e9), source=type("Source", (), {"source": "hub", **one})()) for one in sources
-    )
+    settings = ({"dtype": "float32"}, {"dtype": "float32", "precision": "split"}, {"dtype": "bfloat16"})
+    sources = (type("Source", (), {"source": "hub", **one})() for one in settings)
+    whole, parts, half = (replace(planned(1e9), source=one) for one in sources)
     assert (whole.bytes, parts.bytes, half.bytes) == (4e9, 2e9, 2e9)
     for work in ("read", "tune"):
         slow, between, fast = (CARDS[0].rate(one.arithmetic, work) for one in (whole, parts, half))

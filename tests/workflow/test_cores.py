@@ -1,6 +1,10 @@
 """What a job of a model takes of the machine, as the rules say it to Snakemake."""
 
+import os
+import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -63,3 +67,51 @@ def _evaluated(rule, name):
 )
 def test_a_job_takes(taken, given, threads, gpus):
     assert taken(**given) == {(threads, gpus)}
+
+
+TWO_CARDS = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from workflow_scripts.lib import machine
+os.environ["CUDA_VISIBLE_DEVICES"], machine.GPUS = "3,5", ["null"]
+include: "{ROOT}/rules/common.smk"
+onstart: STOP.listen()
+rule all:
+    input: expand("made/{{number}}", number=range(4))
+rule one:
+    output: "made/{{number}}"
+    resources: gpu=lambda wildcards: gpus(SimpleNamespace(model="m"))
+    shell: "{sys.executable} job.py > {{output}}"
+"""
+JOB = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from workflow_scripts.lib import machine
+machine.GPUS = ["null"]
+print(*machine.take_cards(1), time.time(), end=" ")
+time.sleep(1)
+print(time.time())
+"""
+
+
+def test_as_many_jobs_run_side_by_side_as_there_are_cards_each_on_its_own(tmp_path):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["models"] = {"m": {"source": "local", "path": "no/folder"}}
+    files = {"params.yaml": yaml.safe_dump(params), "job.py": JOB, "Snakefile": TWO_CARDS}
+    files["Snakefile"] = "from types import SimpleNamespace\n" + TWO_CARDS
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    command = [Path(sys.executable).parent / "snakemake", "--cores", "4"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    by_card = defaultdict(list)
+    for path in (tmp_path / "made").iterdir():
+        card, *times = path.read_text().split()
+        by_card[card].append(sorted(map(float, times)))
+    assert {card: len(jobs) for card, jobs in by_card.items()} == {"3": 2, "5": 2}
+    for first, second in map(sorted, by_card.values()):
+        assert first[1] <= second[0]
+    one, other = (min(jobs) for jobs in by_card.values())
+    assert max(one[0], other[0]) < min(one[1], other[1])  # side by side

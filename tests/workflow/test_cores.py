@@ -71,6 +71,7 @@ def test_a_job_takes(taken, given, threads, gpus):
 
 TWO_CARDS = f"""
 import os, sys
+from types import SimpleNamespace
 sys.path.insert(0, {str(ROOT)!r})
 from workflow_scripts.lib import machine
 os.environ["CUDA_VISIBLE_DEVICES"], machine.GPUS = "3,5", ["null"]
@@ -89,7 +90,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from workflow_scripts.lib import machine
 machine.GPUS = ["null"]
 print(*machine.take_cards(1), time.time(), end=" ")
-time.sleep(1)
+time.sleep(3)  # longer than a busy machine takes to start another one
 print(time.time())
 """
 
@@ -98,7 +99,6 @@ def test_as_many_jobs_run_side_by_side_as_there_are_cards_each_on_its_own(tmp_pa
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["models"] = {"m": {"source": "local", "path": "no/folder"}}
     files = {"params.yaml": yaml.safe_dump(params), "job.py": JOB, "Snakefile": TWO_CARDS}
-    files["Snakefile"] = "from types import SimpleNamespace\n" + TWO_CARDS
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     command = [Path(sys.executable).parent / "snakemake", "--cores", "4"]

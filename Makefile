@@ -9,7 +9,7 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states test-slurm slurm bench check plan explain forget lint format environment lock schema
+.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states test-slurm slurm bench bench-gpu check plan explain forget lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
@@ -85,6 +85,9 @@ bench: .venv/installed .venv-rivals/installed   ## measure everything, 40 minute
 	run python -m benchmarks.dry_run $(if $(QUICK),--cells 20 --gigabytes .01 --rounds 1); \
 	run python -m benchmarks.startup $(if $(QUICK),benchmarks/look.yaml); \
 	} 2>&1 | tee logs/bench.md
+
+bench-gpu: .venv/installed            ## measure a 7B model on the GPU here, in six minutes; QUICK=1 for a look without one
+	python -m benchmarks.gpu $(if $(QUICK),--look)
 
 schema: .venv/installed               ## write docs/params.schema.json from lib/study/settings.py
 	python -m workflow_scripts.lib.study.settings

@@ -56,6 +56,7 @@ def main() -> None:
         max_grad_norm=1.0,
         tokens_per_batch=options.tokens_per_batch,
         adapters_at_once=options.adapters_at_once,
+        tf32=False,
     )
     cases = []
     for seed in range(options.adapters):

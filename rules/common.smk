@@ -37,7 +37,9 @@ from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
 WATCH = Watch(stopped=lambda: bool(STOP.status))
-MEMORY = machine.memory()
+MEMORY, CARDS = machine.memory(), len(machine.cards())
+if workflow.local_exec and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, CARDS))  # a job a card, unless `--resources gpu=` says otherwise
 
 if config:
     raise WorkflowError(
@@ -220,9 +222,12 @@ def gpus(wildcards):
 
     Whether other machines have GPUs, this one cannot tell: they have, where the profile says how many jobs may take.
     """
-    device = getattr(STUDY.models[wildcards.model], "device", "cpu")
-    there = ASKS.gpus_elsewhere if ASKS.elsewhere else machine.has_gpu()
-    return 0 if device == "cpu" or (device == "auto" and not there) else 1
+    model = STUDY.models[wildcards.model]
+    device = getattr(model, "device", "cpu")
+    there = ASKS.gpus_elsewhere if ASKS.elsewhere else CARDS
+    if device == "cpu" or (device == "auto" and not there):
+        return 0
+    return model.cards if ASKS.elsewhere else min(model.cards, max(1, CARDS))
 
 
 def cores(wildcards):

@@ -78,7 +78,7 @@ def dump_hidden_states(
     asked, at_hand = _asked(data, demonstrations), beside(task, data.queries, prompts.length)
     made = origin(
         layers=LAYERS,
-        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        precision=loaded.precision,
         device=loaded.model.device.type,
         **{"arm": arm, "shows": shows, "run": run, "label_words": data.words, "template": data.template},
     )

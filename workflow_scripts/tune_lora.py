@@ -84,7 +84,8 @@ def tune_lora(
             "seed": seed,
         }
         for moment, some in rows.items():
-            write_tuning(some, folder / moment, origin(**how, device=loaded.model.device.type))
+            made_on = {"precision": loaded.precision, "device": loaded.model.device.type}
+            write_tuning(some, folder / moment, origin(**how, **made_on))
 
 
 def _completions(prompts: Prompts, way: Way) -> Callable[[ServingSet], list[Example]]:

@@ -17,6 +17,7 @@ from workflow_scripts.lib.lora.config import TuningError
 from workflow_scripts.lib.lora.targets import all_linear
 from workflow_scripts.lib.lora.train import Case, tune
 from workflow_scripts.lib.models.context import context_length
+from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.weights import random_model
 from workflow_scripts.lib.study.trial import check_names, renamed, small_copy, try_out
 
@@ -190,6 +191,12 @@ def test_what_all_linear_leaves_out_is_told(capsys):
     assert "all-linear leaves out dt_proj, out_proj: peft does not adapt them as linear modules here" in said.replace(
         "\n", " "
     )
+
+
+def test_a_model_that_takes_weights_without_their_modules_is_not_split():
+    try_out(tiny("llama"), TUNING, by_parts=True)
+    with pytest.raises(ModelError, match=r"Mamba.* takes weights without their modules: leave out `precision: split`"):
+        try_out(tiny("mamba"), TUNING, by_parts=True)
 
 
 @pytest.mark.parametrize(

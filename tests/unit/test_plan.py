@@ -1,6 +1,7 @@
 """What a study is said to cost, against sums made by hand and figures that were measured."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from transformers import LlamaConfig
@@ -190,6 +191,16 @@ def found_too_large(work, stage=TUNE, weights=1e9, dtype="float32", disk=1e12, m
     return [*too_large(study, found, CARDS[1], Machine(2, memory, disk))]
 
 
+def test_products_by_parts_are_planned_between_half_and_float32():
+    settings = ({"dtype": "float32"}, {"dtype": "float32", "precision": "split"}, {"dtype": "bfloat16"})
+    sources = (type("Source", (), {"source": "hub", **one})() for one in settings)
+    whole, parts, half = (replace(planned(1e9), source=one) for one in sources)
+    assert (whole.bytes, parts.bytes, half.bytes) == (4e9, 2e9, 2e9)
+    for work in ("read", "tune"):
+        slow, between, fast = (CARDS[0].rate(one.arithmetic, work) for one in (whole, parts, half))
+        assert slow < between < fast
+
+
 def test_what_fits_is_not_told():
     assert not found_too_large(Work(memory=1e9, disk=1e9))
 
@@ -199,7 +210,7 @@ def test_what_fits_is_not_told():
     [
         (
             {"work": Work(), "weights": 30e9},
-            r"models.big: weights of 111.8 GiB in float32.*dtype to bfloat16 \(55.9 GiB",
+            r"models.big: weights of 111.8 GiB in float32.*precision to split \(55.9 GiB",
         ),
         ({"work": Work(memory=200e9)}, r"tune_lora takes 208.6 GiB.*set tune_lora.tokens_per_batch to 640 \(is 2048\)"),
         ({"work": Work(memory=200e9), "stage": DUMP}, r"dump_hidden_states takes .*tokens_per_batch to 64"),

@@ -60,6 +60,16 @@ def test_a_comparison_gives_the_same_whatever_the_threads():
     assert rows(output) == ["1", "2"]
 
 
+def test_what_a_gpu_is_asked_runs_on_tiny_shapes():
+    output = printed("gpu", "--look", fast=[])
+    errors = {
+        name: float(re.search(rf"^\| {name} .* ([\d.e+-]+) \|$", output, re.M)[1]) for name in ("bfloat16", "split")
+    }
+    assert errors["split"] < errors["bfloat16"] / 100
+    assert rows(output)[:3] == ["bfloat16", "float32", "split"]
+    assert "the plan of studies/smoke.yaml" in output
+
+
 def test_the_study_for_a_look_is_one_that_can_run():
     assert read_study(ROOT / "benchmarks/look.yaml").models.keys() == {"random"}
 

@@ -17,6 +17,7 @@ from workflow_scripts.lib.forward.rounding import Read, Rounding, differ, measur
 from workflow_scripts.lib.forward.shared_prefix import encoded, takes_cache
 from workflow_scripts.lib.forward.ways import Ids, Ways, last_states
 from workflow_scripts.lib.forward.windows import has_window, window_of
+from workflow_scripts.lib.models import split
 from workflow_scripts.lib.models.blocks import decoder_blocks
 from workflow_scripts.lib.progress import log
 
@@ -90,7 +91,7 @@ def _ids(model: PreTrainedModel) -> list[int]:
 
 
 def _rounding(model: PreTrainedModel, ids: Ids) -> Rounding:
-    return measured(model.dtype, model.device, partial(_as_called, model, ids))
+    return measured(model.dtype, model.device, partial(_as_called, model, ids), stated=split.rounding(model))
 
 
 def _as_called(model: PreTrainedModel, ids: Ids) -> Read:

@@ -45,15 +45,18 @@ class Rounding(NamedTuple):
         return _same(read, expected, self.logits)
 
 
-def measured(dtype: torch.dtype, device: torch.device, run: Callable[[], Read]) -> Rounding:
-    """The rounding of what `run` reads: at least the root of the type's precision.
+def measured(
+    dtype: torch.dtype, device: torch.device, run: Callable[[], Read], *, stated: float | None = None
+) -> Rounding:
+    """The rounding of what `run` reads: at least the root of the type's precision, or of the one that is stated.
 
-    Where products are exact to the last bits of float32 it is no more; a coarser product is put into every product of
-    a second run, and what that moves is an eighth of what is allowed, and that is never more than a quarter.
+    Where torch's products are exact to the last bits of float32 it is no more; a coarser product is put into every
+    product of a second run, and what that moves is an eighth of what is allowed, and that is never more than a quarter.
     """
-    least, off = torch.finfo(dtype).eps ** 0.5, _off(dtype, device)
-    if off < 8 * torch.finfo(torch.float32).eps:
-        return Rounding(least, least, exact=True)
+    fine, eps = torch.finfo(torch.float32).eps, stated or torch.finfo(dtype).eps
+    least, off = eps**0.5, _off(dtype, device)
+    if off < 8 * fine:
+        return Rounding(least, least, exact=eps <= fine)
     usual = run()
     with _Off(off):
         moved = [distance(one, other).amax().item() for one, other in zip(run(), usual, strict=True)]

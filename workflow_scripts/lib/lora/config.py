@@ -4,8 +4,10 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.lora.files import CONFIG, PREFIX, WEIGHTS, A, AdapterError, B, matrices
 from workflow_scripts.lib.lora.settings import TuneLora
@@ -102,7 +105,8 @@ def _check_linear(wrapped: Any, name: str) -> None:
 def fresh_weights(base: PreTrainedModel, tuning: TuneLora, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
     """What peft initialises an adapter to after `torch.manual_seed`, for each seed, under peft's names."""
     first = _peft_weights(base, tuning, seeds[0])
-    drawn = [_drawn(base, first, seed) for seed in seeds]
+    with ThreadPoolExecutor(machine.cores()) as pool:  # each seed has a generator of its own
+        drawn = list(pool.map(partial(_drawn, base, first), seeds))
     # Drawing is fast and wrapping a large model is not; but what peft draws is peft's to say.
     if all(torch.equal(first[name], drawn[0][name]) for name in first):
         return drawn
@@ -119,15 +123,17 @@ def _peft_weights(base: PreTrainedModel, tuning: TuneLora, seed: int) -> dict[st
 
 
 def _drawn(base: PreTrainedModel, like: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """The draws of peft in its order: two linear layers as torch makes them, then A anew; B is zero."""
-    torch.manual_seed(seed)
+    """The draws of peft in its order: two linear layers as torch makes them, then A anew; B is zero.
+
+    Of what is drawn anew only the generator's steps are taken: one a number, whatever its range.
+    """
+    dice = torch.Generator().manual_seed(seed)
     weights: dict[str, Tensor] = {}
     for name, (a, b) in matrices(like).items():
-        first = nn.Linear(a.shape[1], a.shape[0], bias=False)
-        nn.Linear(b.shape[1], b.shape[0], bias=False)
-        nn.init.kaiming_uniform_(first.weight, a=math.sqrt(5))
+        torch.empty(a.numel() + b.numel()).uniform_(generator=dice)
+        first = nn.init.kaiming_uniform_(torch.empty(a.shape), a=math.sqrt(5), generator=dice)
         dtype = next(base.get_submodule(name).parameters()).dtype  # peft goes through it
-        weights[f"{PREFIX}{name}{A}"] = first.weight.detach().to(dtype).to(a.dtype)
+        weights[f"{PREFIX}{name}{A}"] = first.to(dtype).to(a.dtype)
         weights[f"{PREFIX}{name}{B}"] = torch.zeros_like(b)
     return weights
 

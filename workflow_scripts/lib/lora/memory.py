@@ -8,7 +8,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.lora.batches import Example, batch_of, tokens_of
-from workflow_scripts.lib.lora.settings import MOST_TOKENS
+from workflow_scripts.lib.lora.recompute import kept_recomputed
+from workflow_scripts.lib.lora.settings import MOST_ON_GPU, MOST_TOKENS, TuneLora
 from workflow_scripts.lib.lora.stack import Stack
 from workflow_scripts.lib.progress import log
 
@@ -22,13 +23,15 @@ TRANSIENT = 1.5  # bytes at the peak of a step to those kept for its way back; 1
 OF_ADAPTER = 4  # an adapter's weights, their gradients, and AdamW's two moments
 
 
-def tokens_at_once(stack: Stack, examples: Sequence[Example], asked: Tokens) -> int:
-    """Tokens of a batch. `auto`: MOST_TOKENS, or as many as memory holds beside the weights, which the log says."""
-    if asked != "auto":
-        return asked
-    of_token = TRANSIENT * kept_bytes(stack, examples)
+def tokens_at_once(stack: Stack, examples: Sequence[Example], tuning: TuneLora) -> int:
+    """Tokens of a batch. `auto`: as many as gain anything, or as memory holds beside the weights; the log says it."""
+    if tuning.tokens_per_batch != "auto":
+        return tuning.tokens_per_batch
+    kept = kept_bytes(stack, examples)
+    of_token = TRANSIENT * (kept_recomputed(stack.base, kept) if tuning.recompute else kept)
     free = free_bytes(stack)
-    tokens = max(LEAST, min(MOST_TOKENS, int(free / of_token)))
+    most = MOST_ON_GPU if stack.base.device.type == "cuda" else MOST_TOKENS
+    tokens = max(LEAST, min(most, int(free / of_token)))
     log(
         f"tuning in batches of {tokens} tokens (`tokens_per_batch: auto`): one takes {of_token / 2**20:.2f} MiB, and "
         f"this job may take {free / 2**30:.1f} GiB beside its weights"

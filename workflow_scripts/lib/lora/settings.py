@@ -7,6 +7,7 @@ from pydantic import Field
 from workflow_scripts.lib.strict import Positive, Strict
 
 MOST_TOKENS = 2048  # of a batch: what gains nothing more on a CPU
+MOST_ON_GPU = 16_384  # there more gain: launches are paid a batch
 
 
 class PrefixTuning(Strict):
@@ -44,9 +45,20 @@ class TuneLora(Strict):
     max_grad_norm: float = Field(gt=0)
     prefix: PrefixTuning = PrefixTuning()
     full: FullTuning = FullTuning()
+    tf32: bool = Field(
+        True,
+        description="on a GPU, products of tuning have 10 of float32's 23 bits (TF32), at several times the speed; "
+        "states are read in full precision always. Without effect on a CPU",
+    )
+    recompute: bool = Field(
+        False,
+        description="of LoRA: what blocks keep for the way back is computed again there (gradient checkpointing): a "
+        "third more work, for models of which memory holds too few tokens",
+    )
     distilled_on: Positive = Field(32, description="texts of the pool on which an adapter learns to imitate")
     tokens_per_batch: Positive | Literal["auto"] = Field(
-        description="bounds memory for activations; auto: 2,048, or what the job's share of memory is seen to hold"
+        description="bounds memory for activations; auto: 2,048, on a GPU 16,384, or what the job's share of memory is "
+        "seen to hold"
     )
     adapters_at_once: Positive = Field(description="tuned side by side; bounds memory for their weights")
 

@@ -13,8 +13,10 @@ from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.batches import Batch, Example, batch_of, supervised, tokens_of
 from workflow_scripts.lib.lora.config import TunedAdapter, TuningError, fresh_weights
 from workflow_scripts.lib.lora.memory import tokens_at_once
+from workflow_scripts.lib.lora.recompute import recomputed
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import Stack, StackError
+from workflow_scripts.lib.lora.tf32 import in_tf32
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ def _side_by_side(
 ) -> list[TunedAdapter]:
     stack = Stack(base, fresh_weights(base, tuning, [case.seed for case in cases]), tuning.alpha / tuning.r)
     examples = [one for case in cases for one in case.examples]
-    made = batched(base, cases, tokens_at_once(stack, examples, tuning.tokens_per_batch))
+    made = batched(base, cases, tokens_at_once(stack, examples, tuning))
     losses: list[list[float]] = []
     kept: dict[int, list[dict[str, Tensor]]] = {}
     # One AdamW over the stack is one for each adapter, because it works element by element.
     optimiser = torch.optim.AdamW(stack.weights.values(), lr=tuning.learning_rate, weight_decay=0.0)
-    with stack.attached():
+    with stack.attached(), recomputed(base, tuning), in_tf32(base, tuning):
         for step in range(tuning.steps):
             losses.append(finite("loss", _summed(stack, made, backward=True), cases, step))
             finite("gradient's norm", stack.clip(tuning.max_grad_norm), cases, step)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workflow_scripts.lib import machine
 from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError
@@ -39,7 +40,9 @@ class ModelReference(BaseModel):
     commit: str | None = None
     files: dict[str, str] = {}
     dtype: str = "float32"
+    precision: Literal["whole", "split"] = "whole"
     device: str = "auto"
+    cards: int = 1
     allow_pickle: bool = False
     random_seed: int | None = None
     drawn: Literal["all", "blocks"] = "all"
@@ -57,6 +60,13 @@ class LoadedModel:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
 
+    @property
+    def precision(self) -> str:
+        """What the model computes in, for the record: the type of its weights, or `split` (models/split.py)."""
+        from workflow_scripts.lib.models.split import splits
+
+        return "split" if splits(self.model) else str(self.model.dtype).removeprefix("torch.")
+
     def unembedding(self, tokens: Sequence[int]) -> np.ndarray:
         """What the model multiplies its last state with for some tokens, (tokens, d) float32.
 
@@ -69,28 +79,39 @@ class LoadedModel:
 
 
 def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
-    """Load a prepared model, in its own dtype and with TF32 off; ModelError where that is impossible.
+    """Load a prepared model, in its own precision and with TF32 off; ModelError where that is impossible.
 
     `device` is another than the one that model.json names.
     """
     import torch
 
+    from workflow_scripts.lib.models.split import split
+    from workflow_scripts.lib.models.stored_halves import half_to_draw
+
     torch.set_float32_matmul_precision("highest")
     reference = read_reference(prepared)
     folder = locate(prepared, reference)
     asked = device or reference.device
+    if asked in ("auto", "cuda"):
+        machine.take_cards(reference.cards)
     _check_device(asked)
     dtype, placement = getattr(torch, reference.dtype), device_map(asked)
+    by_parts = reference.precision == "split"
     if reference.takes_weights:
-        model = trained_model(folder, allow_pickle=reference.allow_pickle, dtype=dtype, device_map=placement)
+        how = {"dtype": dtype, "device_map": placement, "by_parts": by_parts}
+        model = trained_model(folder, allow_pickle=reference.allow_pickle, **how)
         if reference.random_seed is not None:
             draw_blocks(model, random_model(load_config(folder), reference.random_seed))
     else:
-        model = random_model(load_config(folder), int(reference.random_seed or 0)).to(dtype).to(_one_device(placement))
+        model = random_model(load_config(folder), int(reference.random_seed or 0)).to(dtype)
+        if by_parts:
+            split(model, half_to_draw(model.config))
+        model = model.to(_one_device(placement))
     if any(parameter.is_meta for parameter in model.parameters()):
+        held = "16 bits" if by_parts else reference.dtype
         raise ModelError(
-            f"{folder}: the GPUs do not hold the whole model in {reference.dtype}, and running it from disk or main "
-            "memory layer by layer would take weeks; use more GPUs, a smaller `dtype`, or `device: cpu`"
+            f"{folder}: the GPUs do not hold the whole model in {held}, and running it from disk or main memory "
+            "layer by layer would take weeks; use more GPUs (`cards`), a smaller `dtype`, or `device: cpu`"
         )
     return LoadedModel(model.eval(), load_tokenizer(folder))
 

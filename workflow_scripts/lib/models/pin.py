@@ -17,7 +17,15 @@ from workflow_scripts.lib.models.config import check_trained, load_config, load_
 from workflow_scripts.lib.models.files import ModelError, files_read
 from workflow_scripts.lib.models.hub import check_weights_there, commit_of, snapshot
 from workflow_scripts.lib.models.load import ModelReference
-from workflow_scripts.lib.models.sources import Checkpoint, GgufModel, HubModel, LocalModel, PackageModel, takes_weights
+from workflow_scripts.lib.models.sources import (
+    Checkpoint,
+    GgufModel,
+    HubModel,
+    LocalModel,
+    PackageModel,
+    lower,
+    takes_weights,
+)
 from workflow_scripts.lib.models.weights import check_blocks, check_makes, check_weights, empty_model
 from workflow_scripts.lib.wheels import unpacked
 
@@ -131,7 +139,7 @@ def _checked(folder: Path, source: LocalModel | HubModel) -> Path:
     files_read(folder, allow_pickle=source.allow_pickle, weights=takes_weights(source))
     load_tokenizer(folder)
     if takes_weights(source):
-        check_weights(folder, allow_pickle=source.allow_pickle)
+        check_weights(folder, allow_pickle=source.allow_pickle, by_parts=source.precision == "split")
     else:
         check_makes(folder)
     if source.untrained == "blocks":
@@ -147,7 +155,15 @@ def _check_loads(folder: Path) -> None:
 
 def _about(text: str, folder: Path, source: Checkpoint) -> About:
     parameters = sum(one.numel() for one in empty_model(load_config(folder)).parameters())
-    return About(text=text + DRAWN[source.untrained].format(source.seed), parameters=parameters)
+    drawn = DRAWN[source.untrained].format(source.seed)
+    return About(text=f"{text}{drawn}{_computed(source)}", parameters=parameters)
+
+
+def _computed(source: Checkpoint) -> str:
+    """What a model computes in, where that is less than float32."""
+    if getattr(source, "precision", "whole") == "split":
+        return "; weights as stored, activations in float32, their products by parts (`precision: split`)"
+    return f"; computed in {source.dtype}" if lower(source) else ""
 
 
 DRAWN = {
@@ -160,7 +176,9 @@ DRAWN = {
 def _loading(source: Checkpoint) -> dict[str, Any]:
     return {
         "dtype": source.dtype,
+        "precision": getattr(source, "precision", "whole"),
         "device": source.device,
+        "cards": source.cards,
         "random_seed": source.seed if source.untrained else None,
         "drawn": "blocks" if source.untrained == "blocks" else "all",
     }

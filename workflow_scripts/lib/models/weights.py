@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
-def trained_model(folder: Path, *, allow_pickle: bool, dtype: Any, device_map: Any) -> "PreTrainedModel":
+def trained_model(
+    folder: Path, *, allow_pickle: bool, dtype: Any, device_map: Any, by_parts: bool = False
+) -> "PreTrainedModel":
     """A model with the weights of a folder; nothing of a checkpoint is executed.
 
+    `by_parts`: weights of linear modules stay as they are stored, in 16 bits, and multiply by parts (models/split.py).
     ModelError where the folder cannot be loaded as it is, and where its weights are not those of its config.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+    from workflow_scripts.lib.models import stored_halves
 
     disable_progress_bar()
     set_verbosity_error()  # its report is read here, and said in one line
@@ -34,8 +39,11 @@ def trained_model(folder: Path, *, allow_pickle: bool, dtype: Any, device_map: A
     check_trained(folder)
     files_read(folder, allow_pickle=allow_pickle, weights=True)
     stored = _stored(folder, allow_pickle)
+    kind: Any = AutoModelForCausalLM
+    if by_parts:
+        kind = stored_halves.split_class(type(empty_model(config)), stored_halves.half_of(folder, stored))
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -51,14 +59,18 @@ def trained_model(folder: Path, *, allow_pickle: bool, dtype: Any, device_map: A
     model, report = loaded
     check_report(folder, config, report)
     _check_types(folder, model, stored)
+    if by_parts:
+        model.__class__ = kind.__base__
+        stored_halves.check_exact(folder, model, stored)
     return model
 
 
-def check_weights(folder: Path, *, allow_pickle: bool) -> None:
+def check_weights(folder: Path, *, allow_pickle: bool, by_parts: bool = False) -> None:
     """ModelError where the weights are not those of the config; takes no memory for them, and seconds."""
     import torch
 
-    trained_model(folder, allow_pickle=allow_pickle, dtype=torch.float32, device_map={"": "meta"})
+    where = {"dtype": torch.float32, "device_map": {"": "meta"}}
+    trained_model(folder, allow_pickle=allow_pickle, by_parts=by_parts, **where)
 
 
 def check_makes(folder: Path) -> None:

@@ -47,11 +47,11 @@ def _costs(job: Job, model: Planned, card: Card) -> Costs:
     if job.stage == PREPARE:
         trained = JOB + work.flops * min(model.rates.tune, model.rates.read)
         return Costs(1, work.tokens, work.flops, work.disk, 0, PROCESS, PROCESS, trained, trained)
-    tuned, small = job.stage == TUNE, 2 if model.dtype != "float32" else 4
+    tuned, small = job.stage == TUNE, 2 if model.arithmetic == "half" else 4
     rate = model.rates.tune if tuned else model.rates.read
     core = JOB + model.bytes / READ_IN + work.flops * rate + work.disk / WRITTEN
     passes = work.passes * (model.reading.layers - 1) * PASS
-    at_work = max(work.flops / card.rate(model.dtype, "tune" if tuned else "read"), passes)
+    at_work = max(work.flops / card.rate(model.arithmetic, "tune" if tuned else "read"), passes)
     gpu = START + model.bytes / LOADED + at_work
     # A batch that is read needs of a token about what one block keeps of it for the way back, twice.
     a_token = 2 * next(iter(model.tuning.values())).kept.token / (model.reading.layers - 1) * small

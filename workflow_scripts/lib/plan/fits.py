@@ -24,9 +24,10 @@ def too_large(study: Study, found: Survey, card: Card, machine: Machine) -> Iter
             continue
         if model.bytes > card.bytes:
             larger = "take a larger or a second card"
-            smaller = f"set its dtype to bfloat16 ({_gib(model.bytes / 2)}), or {larger}"
-            what = f"models.{name}: weights of {_gib(model.bytes)} in {model.dtype}, and {card.name} holds"
-            yield f"{what} {_gib(card.bytes)}; {smaller if model.dtype == 'float32' else larger}"
+            smaller = f"set its precision to split ({_gib(model.bytes / 2)}, if stored in 16 bits), or {larger}"
+            held = "float32" if model.arithmetic == "float32" else "16 bits"
+            what = f"models.{name}: weights of {_gib(model.bytes)} in {held}, and {card.name} holds"
+            yield f"{what} {_gib(card.bytes)}; {smaller if held == 'float32' else larger}"
             continue
         yield from _per_stage(study, found, name, card)
     yield from _on_disk(study, found, machine)
@@ -62,7 +63,7 @@ def _per_stage(study: Study, found: Survey, name: str, card: Card) -> Iterator[s
         elif fitting:
             yield f"{what}set tune_lora.tokens_per_batch to {fitting} (is {tokens})"
         else:
-            yield f"{what}set the model's dtype to bfloat16, or lower tune_lora.adapters_at_once"
+            yield f"{what}set the model's precision to split, or lower tune_lora.adapters_at_once"
 
 
 def _on_disk(study: Study, found: Survey, machine: Machine) -> Iterator[str]:

@@ -8,6 +8,7 @@ from workflow_scripts.lib.arms import WEIGHTS, Arm, named
 from workflow_scripts.lib.models.sources import GgufModel, PackageModel, takes_weights
 from workflow_scripts.lib.plan import comparing
 from workflow_scripts.lib.plan.arithmetic import Reading, Tuning
+from workflow_scripts.lib.plan.cards import Arithmetic
 from workflow_scripts.lib.plan.lengths import Lengths
 from workflow_scripts.lib.plan.machine import Rates
 from workflow_scripts.lib.plan.work import (
@@ -56,14 +57,16 @@ class Planned:
     published: bool
 
     @property
-    def dtype(self) -> str:
-        """Precision of its weights."""
-        return getattr(self.source, "dtype", "float32")
+    def arithmetic(self) -> Arithmetic:
+        """What it computes in: its dtype, or by parts."""
+        if getattr(self.source, "precision", "whole") == "split":
+            return "split"
+        return "float32" if getattr(self.source, "dtype", "float32") == "float32" else "half"
 
     @property
     def bytes(self) -> float:
         """Of its weights in memory."""
-        return self.reading.weights * (4 if self.dtype == "float32" else 2)
+        return self.reading.weights * (4 if self.arithmetic == "float32" else 2)
 
 
 def tuning_key(settings: Any) -> str:

@@ -11,6 +11,7 @@ from workflow_scripts.lib.arms import REPEATS, SETS_DEPEND_ON, Arm, Change, Weig
 from workflow_scripts.lib.data.choice import Choice
 from workflow_scripts.lib.forward.settings import DumpHiddenStates
 from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.models.sources import lower
 from workflow_scripts.lib.study.factors import AT_REFERENCE, FACTORS, Block, Varied, factor_named, level_name
 from workflow_scripts.lib.study.settings import Levels
 
@@ -104,8 +105,8 @@ class Grid:
 
     def arms(self, model: str) -> list[Arm]:
         """The arms of a model: those of the study, and the repeats of the anchor that tell its noise."""
-        lower = getattr(self.models[model], "dtype", "float32") != "float32"
-        every = named([*self.chosen, *(arm.name for arm in REPEATS if lower or arm.run != "float32")])
+        exact = not lower(self.models[model])
+        every = named([*self.chosen, *(arm.name for arm in REPEATS if not exact or arm.run != "float32")])
         return [arm for arm in every if not arm.imported or model in self.imported]
 
     def arms_at(self, model: str, setting: str) -> list[Arm]:

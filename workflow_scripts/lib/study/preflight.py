@@ -61,11 +61,15 @@ class Checked:
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """A model's config and tokenizer; `embedded`: it is ours, and tests try what others are tried for here."""
+    """A model's config and tokenizer.
+
+    embedded: it is ours, and tests try what others are tried for here. by_parts: its `precision` is `split`.
+    """
 
     config: Any
     tokenizer: Any
     embedded: bool = False
+    by_parts: bool = False
 
     @cached_property
     def copy(self) -> "PreTrainedModel | None":
@@ -117,7 +121,8 @@ def model_of(source: Model) -> CheckedModel:
     if isinstance(source, PocketModel):
         return CheckedModel(pocket.configuration(), pocket.tokenizer(), embedded=True)
     folder = pin.check(source)
-    return CheckedModel(load_config(folder), load_tokenizer(folder))
+    by_parts = getattr(source, "precision", "whole") == "split"
+    return CheckedModel(load_config(folder), load_tokenizer(folder), by_parts=by_parts)
 
 
 def _tunable(study: Study, model: CheckedModel) -> None:
@@ -135,7 +140,7 @@ def _tunable(study: Study, model: CheckedModel) -> None:
         log(f"{type(model.config).__name__}: no small copy can be made, so nothing of it is tried before tuning")
         return
     for tuning in tried:
-        try_out(copy, renamed(copy, model.config, tuning))
+        try_out(copy, renamed(copy, model.config, tuning), model.by_parts)
 
 
 def _trains(study: Study, weights: Weights) -> bool:

@@ -1,6 +1,7 @@
 """A small copy of a model's architecture, asked and tuned as the study will: what would fail there fails here."""
 
 import re
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,9 @@ from workflow_scripts.lib.lora.files import matrices
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.targets import all_linear, linear_modules
 from workflow_scripts.lib.lora.train import Case, tune
+from workflow_scripts.lib.models.blocks import decoder_blocks
+from workflow_scripts.lib.models.files import ModelError
+from workflow_scripts.lib.models.split import split, splits
 from workflow_scripts.lib.models.tiny import VOCABULARY, tiny_configs
 from workflow_scripts.lib.models.weights import empty_model, random_model
 from workflow_scripts.lib.progress import log
@@ -79,12 +83,15 @@ def _names(asked: str, name: str) -> bool:
     return name == asked or name.endswith(f".{asked}")
 
 
-def try_out(model: PreTrainedModel, tuning: TuneLora) -> None:
+def try_out(model: PreTrainedModel, tuning: TuneLora, by_parts: bool = False) -> None:
     """Ask and tune a small copy.
 
-    ArchitectureError for states that cannot be compared; TuningError where modules cannot be tuned, or where adapters
-    tuned side by side are not those tuned alone.
+    `by_parts`: as models with `precision: split` run; ModelError where they cannot. ArchitectureError for states that
+    cannot be compared; TuningError where modules cannot be tuned, or where adapters tuned side by side are not those
+    tuned alone.
     """
+    if by_parts:
+        model = _split(model)
     found_ways(model)
     if tuning.target_modules == "all-linear":
         _say_what_is_left_out(model)
@@ -106,6 +113,21 @@ def try_out(model: PreTrainedModel, tuning: TuneLora) -> None:
             f"{type(model).__name__} mixes the rows of a batch, so adapters cannot be tuned side by side; "
             "name other modules in tune_lora.target_modules"
         )
+
+
+def _split(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy that multiplies by parts; what it leaves in float32 is told."""
+    copy = split(deepcopy(model), torch.bfloat16)
+    name = type(model).__name__
+    try:
+        copy(torch.tensor([[1, 2, 3]]))
+    except Exception:  # each class has its own way of taking a weight without its module
+        raise ModelError(f"{name} takes weights without their modules: leave out `precision: split`") from None
+    by_parts = sum(copy.get_parameter(f"{one}.weight").numel() for one in splits(copy))
+    weights = sum(one.numel() for block in decoder_blocks(copy) for one in block.parameters() if one.dim() > 1)
+    if weights > 2 * by_parts:
+        log(f"{name}: most weights of its blocks are in no linear module, so `precision: split` leaves them in float32")
+    return copy
 
 
 def try_prefix(model: PreTrainedModel, tuning: TuneLora, prefix: int, longest: int) -> None:

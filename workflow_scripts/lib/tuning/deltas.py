@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
@@ -17,7 +18,8 @@ DELTAS = "deltas.safetensors"
 def with_deltas(base: PreTrainedModel, folder: Path) -> Iterator[None]:
     """Within the block the weights of `base` are changed by what the folder holds; after it they are what they were.
 
-    The sum is rounded to the model's precision. AdapterError where the changes are not those of this model's weights.
+    The sum is rounded to the model's precision: float32 of weights that multiply by parts (models/split.py), which then
+    are whole. AdapterError where the changes are not those of this model's weights.
     """
     path = folder / DELTAS
     try:
@@ -29,12 +31,12 @@ def with_deltas(base: PreTrainedModel, folder: Path) -> Iterator[None]:
     if odd or len(deltas) > len(parameters):
         what = min(odd or deltas.keys() - parameters.keys())
         raise AdapterError(f"{path}: holds no changes of this model's weights: {what}; tune it again")
-    before = {name: one.detach().clone() for name, one in parameters.items()}
+    before = {name: one.data for name, one in parameters.items()}
     try:
         for name, one in parameters.items():
             delta = deltas[name].to(one.device)
-            one.data.copy_(one.data.to(delta.dtype) + delta)
+            one.data = (one.data.to(delta.dtype) + delta).to(torch.promote_types(one.dtype, base.dtype))
         yield
     finally:
         for name, one in parameters.items():
-            one.data.copy_(before[name])
+            one.data = before[name]

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from workflow_scripts.lib.lora.batches import Batch
 from workflow_scripts.lib.lora.config import TuningError
 from workflow_scripts.lib.lora.settings import TuneLora
+from workflow_scripts.lib.lora.tf32 import in_tf32
 from workflow_scripts.lib.lora.train import Case, batched, finite
 from workflow_scripts.lib.tuning.deltas import DELTAS
 
@@ -54,7 +55,7 @@ def tune_all(
     check_size(base, tuning)
     for case in cases:
         try:
-            with _trainable(base) as start:
+            with _trainable(base) as start, in_tf32(base, tuning):
                 made = _tuned(base, start, case, tuning, progress, kept_steps)
         except torch.OutOfMemoryError:
             raise TuningError(

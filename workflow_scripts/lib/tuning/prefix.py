@@ -21,6 +21,7 @@ from workflow_scripts.lib.lora.batches import Batch, tokens_of
 from workflow_scripts.lib.lora.config import TuningError
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.stack import frozen
+from workflow_scripts.lib.lora.tf32 import in_tf32
 from workflow_scripts.lib.lora.train import Case, batched, finite
 
 RATE = "tune_lora.prefix.learning_rate"  # what to lower where a loss is not finite
@@ -86,7 +87,7 @@ def _tuned(
     optimiser = torch.optim.AdamW(prefix.trained, lr=tuning.prefix.learning_rate, weight_decay=0.0)
     losses: list[float] = []
     kept: dict[int, TunedPrefix] = {}
-    with frozen(base):
+    with frozen(base), in_tf32(base, tuning):
         for step in range(tuning.steps):
             losses += finite("loss", prefix.loss(batches, backward=True), [case], step, RATE)
             norm = torch.nn.utils.clip_grad_norm_(prefix.trained, tuning.max_grad_norm)

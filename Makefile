@@ -9,7 +9,7 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget lint format environment lock schema
+.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget remote verify-remote fetch export verify gc lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
@@ -46,6 +46,24 @@ explain: .venv/installed              ## say what TARGET was made from, and why 
 
 forget: .venv/installed               ## remove TARGET, what was made from it, and what is remembered of them
 	@FORGET=$(TARGET) snakemake --dry-run 2>&1 | grep -v "workflow specific profile"
+
+remote: .venv/installed               ## share artifacts at URL=, a folder, ssh://... or s3://...; NAME=shared
+	@python -m sharing.remote --url "$(URL)" $(if $(NAME),--name $(NAME))
+
+verify-remote: .venv/installed        ## read all of REMOTE= and say whether it holds what is recorded here; REPAIR=1 puts back
+	@python -m sharing.verify $(if $(REMOTE),--remote $(REMOTE)) $(if $(REPAIR),--repair true)
+
+fetch: .venv/installed                ## bring STAGE=render_report, MODEL=name or CELL=model/dataset/factor from the remote alone
+	@python -m sharing.fetch $(if $(STAGE),--stage "$(STAGE)") $(if $(MODEL),--model "$(MODEL)") $(if $(CELL),--cell "$(CELL)") $(if $(REMOTE),--remote $(REMOTE))
+
+export: .venv/installed               ## write the study to FOLDER=, to be read and checked without any of this; verify checks it
+	@python -m sharing.export --folder "$(FOLDER)"
+
+verify: .venv/installed               ## check an exported FOLDER=
+	@python -I sharing/check.py "$(FOLDER)"
+
+gc: .venv/installed                   ## say what of DVC's cache nobody needs, and what that frees; YES=1 deletes it
+	@python -m sharing.gc $(if $(YES),--yes true)
 
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu

@@ -9,14 +9,14 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: findings reproduce test test-slow test-gpu test-kills test-states bench check plan explain forget remote verify-remote fetch export verify gc lint format environment lock schema
+.PHONY: findings reproduce test test-slow test-gpu test-remotes test-kills test-states bench check plan explain forget remote verify-remote fetch export verify gc lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
 	snakemake --cores all
 
 # More threads than cores wait for one another: without this, small matrices take many times longer on two cores.
-test test-slow test-gpu test-kills test-states: export OMP_NUM_THREADS ?= 1
+test test-slow test-gpu test-remotes test-kills test-states: export OMP_NUM_THREADS ?= 1
 
 test: .venv/installed-dev             ## run all tests that this machine can run but the slow ones
 	pytest -m "not slow" --numprocesses 2 --dist loadfile
@@ -67,6 +67,9 @@ gc: .venv/installed                   ## say what of DVC's cache nobody needs, a
 
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
+
+test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; needs openssh-server
+	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
@@ -119,4 +122,12 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 .venv-rivals/installed: benchmarks/requirements-rivals.lock
 	$(python) -m venv .venv-rivals
 	.venv-rivals/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# .venv's own libraries, and a few beside them.
+.venv-remotes/installed: sharing/requirements-remotes.lock .venv/installed-dev
+	$(python) -m venv .venv-remotes
+	purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	python -c "$$purelib" > "$$(.venv-remotes/bin/python -c "$$purelib")/workflow.pth"
+	.venv-remotes/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	touch $@

@@ -21,7 +21,7 @@ from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
 
 LOGGED = re.compile(r"refs/(.*/)?stash")  # older entries stand in the reflog alone
-UNDERWAY = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
+UNDERWAY = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
 SHOWN = 20
 BLOCK = 512  # bytes of a file's st_blocks
 
@@ -88,8 +88,9 @@ def references() -> list[str]:
     asked = [*(commit for commit, _ in rows), *UNDERWAY]
     for _, ref in rows:
         if LOGGED.fullmatch(ref):
-            logged = named.git("log", "--walk-reflogs", "--format=%H %P", ref).split()
-            asked += logged  # what was staged, and what was not known to git, are parents of a stash
+            for line in named.git("log", "--walk-reflogs", "--format=%H %P", ref).splitlines():
+                stash, *parents = line.split()
+                asked += [stash, *parents[1:]]  # the second has what was staged, the third what git did not know
     heads = named.git("worktree", "list", "--porcelain").splitlines()
     asked += [line.removeprefix("HEAD ") for line in heads if line.startswith("HEAD ")]
     return list(dict.fromkeys(commit for one in dict.fromkeys(asked) if (commit := _commit(one))))

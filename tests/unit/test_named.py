@@ -1,5 +1,6 @@
 """What commits name for DVC, how rules call artifacts, and which remotes are believed."""
 
+import re
 import subprocess
 
 import pytest
@@ -94,3 +95,9 @@ def test_a_remote_of_which_nothing_is_said_is_believed():
         ]
     )
     assert remotes.unverified(listed) == [("my.shared", ".dvc/config"), ("own", ".dvc/config.local")]
+
+
+def test_the_docs_pin_what_remotes_were_tried_with():
+    pinned = re.findall(r"[\w-]+==[\d.]+", (ROOT / "docs/sharing.md").read_text())
+    assert len(pinned) == 3
+    assert set(pinned) <= set((ROOT / "sharing/requirements-remotes.lock").read_text().split())

@@ -5,6 +5,7 @@ Whatever DVC takes for a URL: a folder, `ssh://user@host/path`, `s3://bucket/pat
 
 import subprocess
 import sys
+from pathlib import Path
 
 from freshness import cached, remotes
 from sharing.store import Remote, StoreError
@@ -21,13 +22,19 @@ def remote(url: str, name: str = "shared") -> None:
     if not url:
         raise StoreError("URL says where: a folder, ssh://user@host/path, s3://bucket/path (docs/sharing.md)")
     known = {key: value for key, _, value in (line.partition("=") for line in _dvc("config", "--list").splitlines())}
-    if (there := known.get(f"remote.{name.lower()}.url", url)) != url:
+    there = known.get(f"remote.{name.lower()}.url")
+    if there and there != url and Path(".dvc", there).resolve() != Path(url).resolve():
         raise StoreError(f"{name} is {there} already: `make remote URL=... NAME=other`, or `dvc remote remove {name}`")
-    if f"remote.{name.lower()}.url" not in known:
+    if not there:
         _dvc("remote", "add", name, url)
+    try:
+        added = Remote(name)  # says if a library is missing that this kind of remote needs
+    except StoreError:
+        if not there:
+            _dvc("remote", "remove", name)
+        raise
     _dvc("remote", "default", name)
     remotes.settle(cached.cache().unverified)
-    added = Remote(name)  # says if a library is missing that this kind of remote needs
     sys.stdout.write(f"{added.name} ({added.url}) is the default remote: `dvc push` sends, `dvc pull` fetches\n")
 
 

@@ -1,10 +1,9 @@
 """A DVC remote and DVC's cache as stores of objects, known by the MD5 of their bytes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from freshness import cached
 from freshness.contents import md5 as md5_of
@@ -12,7 +11,6 @@ from sharing.named import Output
 from workflow_scripts.lib.errors import StudyError
 
 CHUNK = 2**20  # bytes
-ABSENT = None
 
 
 class StoreError(StudyError):
@@ -51,7 +49,7 @@ class Remote:
         from dvc.repo import Repo
 
         repo = Repo()
-        name = name or repo.config["core"].get("remote")
+        name = (name or repo.config["core"].get("remote") or "").lower()  # as DVC has them
         if not name or name not in repo.config["remote"]:
             known = ", ".join(repo.config["remote"]) or "none"
             what = f"no remote {name}" if name else "no default remote"
@@ -59,49 +57,39 @@ class Remote:
         try:
             remote = repo.cloud.get_remote(name)
             self.store = remote.odb
-        except DvcException as error:
+        except (DvcException, ImportError) as error:
             raise StoreError(f"remote {name}: {_first_line(error)} (docs/sharing.md)") from None
         self.name, self.url = remote.name, remote.fs.unstrip_protocol(remote.path)
         self.jobs = remote.fs.jobs  # how many transfers DVC makes at once
 
-    def _open(self, md5: str) -> BinaryIO | None:
-        """An object to read from, or None where it is absent."""
+    def _chunks(self, md5: str) -> Iterator[bytes]:
+        """Bytes of an object, piece by piece; FileNotFoundError where it is absent."""
         try:
-            return self.store.fs.open(self.store.oid_to_path(md5), "rb")
-        except FileNotFoundError:
-            return ABSENT
+            with self.store.fs.open(self.store.oid_to_path(md5), "rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
         except Exception as error:  # each kind of remote has its own
+            if isinstance(error, FileNotFoundError) and not _of_the_way(error):
+                raise
             raise self._unreachable(error) from error
 
     def md5(self, md5: str) -> str | None:
         """MD5 of the bytes that the remote has under a name, read in full; None where it has none."""
-        file = self._open(md5)
-        if file is ABSENT:
-            return ABSENT
         digest = hashlib.md5()
         try:
-            with file:
-                while chunk := file.read(CHUNK):
-                    digest.update(chunk)
-        except FileNotFoundError:  # some remotes open what is not there
-            return ABSENT
-        except Exception as error:
-            raise self._unreachable(error) from error
+            for chunk in self._chunks(md5):
+                digest.update(chunk)
+        except FileNotFoundError:
+            return None
         return digest.hexdigest()
 
     def read(self, md5: str) -> bytes | None:
         """Bytes of an object; None where it is absent or altered."""
-        file = self._open(md5)
-        if file is ABSENT:
-            return ABSENT
         try:
-            with file:
-                content = file.read()
+            content = b"".join(self._chunks(md5))
         except FileNotFoundError:
-            return ABSENT
-        except Exception as error:
-            raise self._unreachable(error) from error
-        return content if hashlib.md5(content).hexdigest() == bare(md5) else ABSENT
+            return None
+        return content if hashlib.md5(content).hexdigest() == bare(md5) else None
 
     def put(self, md5: str, path: Path) -> None:
         """Put a file in place of an object, whatever is there."""
@@ -139,6 +127,11 @@ def lists(recorded: Iterable[Output], cache: Cache, remote: str | None = None) -
 def bare(md5: str) -> str:
     """The MD5 of an object's bytes: its name, without the mark of a folder's list."""
     return md5.partition(".")[0]
+
+
+def _of_the_way(error: FileNotFoundError) -> bool:
+    """Whether what is not found was not reached: over HTTP a server that does not answer is told as a missing file."""
+    return isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
 
 
 def _first_line(error: Exception) -> str:

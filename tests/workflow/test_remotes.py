@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,29 @@ def shared(request, small, tmp_path):
         made = Shared(clone, options, keys)
         made.prepare(clone)
         yield made
+
+
+def said(clone, command):
+    """The one line of an error beside make's own."""
+    (line,) = [line for line in clone.run(command, check=False).splitlines() if not line.startswith("make")]
+    return line
+
+
+def test_what_is_no_remote_is_said_in_a_line(small, tmp_path):
+    other = colleague(small, tmp_path / "other", "HEAD")
+    assert "URL says where" in said(other, "make remote")
+    assert "shared is " in said(other, f"make remote URL={tmp_path}/elsewhere")
+    assert "no remote there, and of others shared" in said(other, "make verify-remote REMOTE=there")
+    other.run(f"dvc remote add away http://127.0.0.1:{free_port()}/x && dvc remote modify away verify true")
+    assert "remote away (http://127.0.0.1:" in (line := said(other, "make verify-remote REMOTE=away"))
+    assert "cannot be used: " in line
+
+
+@pytest.mark.skipif(bool(find_spec("dvc_s3")), reason="dvc-s3 is installed")
+def test_a_remote_whose_library_is_missing_is_not_added(small, tmp_path):
+    other = colleague(small, tmp_path / "other", "HEAD")
+    assert "requires 'dvc-s3' to be installed (docs/sharing.md)" in said(other, "make remote URL=s3://a/b NAME=there")
+    assert other.run("git status --short") == ""
 
 
 def md5_of(clone, path):

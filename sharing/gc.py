@@ -54,9 +54,10 @@ def gc(yes: bool = False) -> None:
     be_alone()
     needed = _needed(cache)
     wasted = [waste for waste in _objects(cache) if waste.md5 not in needed]
-    sys.stdout.write("\n".join(_told(wasted, cache, yes)) + "\n")
+    told = _told(wasted, cache, yes)
     if yes and wasted:
         _delete(wasted, cache)
+    sys.stdout.write("\n".join(told) + "\n")
 
 
 def _needed(cache: Cache) -> set[str]:

@@ -9,14 +9,15 @@ SHELL = bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
-.PHONY: compare status findings reproduce test test-slow test-gpu test-kills test-states test-slurm slurm bench bench-gpu check plan explain forget lint format environment lock schema
+.PHONY: reproduce test test-slow test-gpu test-remotes test-slurm test-kills test-states bench bench-gpu check plan explain forget status compare \
+	findings remote verify-remote fetch export verify gc slurm lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
 	snakemake --cores all
 
 # More threads than cores wait for one another: without this, small matrices take many times longer on two cores.
-test test-slow test-gpu test-kills test-states test-slurm: export OMP_NUM_THREADS ?= 1
+test test-slow test-gpu test-remotes test-kills test-states test-slurm: export OMP_NUM_THREADS ?= 1
 
 test: .venv/installed-dev             ## run all tests that this machine can run but the slow ones
 	pytest -m "not slow and not slurm" --numprocesses 2 --dist loadfile
@@ -54,8 +55,29 @@ compare: .venv/installed              ## what differs between two revisions, A a
 status: .venv/installed               ## say what of the study is done, running and failed, from another terminal too
 	@python -m runs.status
 
+remote: .venv/installed               ## share artifacts at URL=, a folder, ssh://... or s3://...; NAME=shared
+	@python -m sharing.remote --url "$(URL)" $(if $(NAME),--name $(NAME))
+
+verify-remote: .venv/installed        ## read all of REMOTE= and say whether it holds what is recorded here; REPAIR=1 puts back
+	@python -m sharing.verify $(if $(REMOTE),--remote $(REMOTE)) $(if $(REPAIR),--repair true)
+
+fetch: .venv/installed                ## bring STAGE=render_report, MODEL=name or CELL=model/dataset/factor from the remote alone
+	@python -m sharing.fetch $(if $(STAGE),--stage "$(STAGE)") $(if $(MODEL),--model "$(MODEL)") $(if $(CELL),--cell "$(CELL)") $(if $(REMOTE),--remote $(REMOTE))
+
+export: .venv/installed               ## write the study to FOLDER=, to be read and checked without any of this; verify checks it
+	@python -m sharing.export --folder "$(FOLDER)"
+
+verify: .venv/installed               ## check an exported FOLDER=
+	@python -I sharing/check.py "$(FOLDER)"
+
+gc: .venv/installed                   ## say what of DVC's cache nobody needs, and what that frees; YES=1 deletes it
+	@python -m sharing.gc $(if $(YES),--yes true)
+
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
+
+test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; needs openssh-server
+	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
@@ -102,6 +124,9 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 	$(LOCK) --upgrade --output-file requirements.lock requirements.in
 	sed -i.bak '/^torch==/s/+[a-z0-9]*//' requirements.lock && rm requirements.lock.bak
 	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
+	$(LOCK) --upgrade --no-annotate --output-file sharing/requirements-remotes.lock sharing/requirements-remotes.in
+	sed 's/ *#.*//' requirements.lock requirements-dev.lock | grep . > .venv/locked
+	grep -vxFf .venv/locked sharing/requirements-remotes.lock > .venv/beside && mv .venv/beside sharing/requirements-remotes.lock
 	$(LOCK) --upgrade --output-file benchmarks/requirements-rivals.lock benchmarks/requirements-rivals.in
 	sed -i.bak '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock && rm benchmarks/requirements-rivals.lock.bak
 
@@ -121,4 +146,12 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 .venv-rivals/installed: benchmarks/requirements-rivals.lock
 	$(python) -m venv .venv-rivals
 	.venv-rivals/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# .venv's own libraries, and a few beside them.
+.venv-remotes/installed: sharing/requirements-remotes.lock .venv/installed-dev
+	$(python) -m venv .venv-remotes
+	purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	python -c "$$purelib" > "$$(.venv-remotes/bin/python -c "$$purelib")/workflow.pth"
+	.venv-remotes/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	touch $@

@@ -8,12 +8,12 @@ brings nothing back.
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freshness import links
+from freshness import links, remotes
 from freshness.contents import PARTS, digest, files_of, load, load_sealed, md5, write
 
 CONFIGS = (".dvc/config", ".dvc/config.local", "/etc/xdg/dvc/config", "~/Library/Application Support/dvc/config")
@@ -21,10 +21,14 @@ KNOWN = Path(".snakemake/cache.json")
 
 
 class Cache(NamedTuple):
-    """Where DVC keeps its cache, and what its `cache.type` says of links; nothing where it is DVC's own choice."""
+    """Where DVC keeps its cache, and what its configuration says.
+
+    `links`: those of `cache.type`; nothing where it is DVC's own choice. `unverified`: remotes that are believed.
+    """
 
     folder: Path
     links: list[str]
+    unverified: Sequence[Sequence[str]] = ()
 
 
 def cache_dir() -> Path:
@@ -39,14 +43,16 @@ def cache() -> Cache:
     configured = {"here": str(Path.cwd())} | {str(path): md5(path) for path in paths if path.exists()}
     configured |= {key: value for key, value in os.environ.items() if key.startswith(("DVC_", "XDG_"))}
     known = load(KNOWN) or {}
-    if known.get("configured") != configured or not {"cache", "links"} <= known.keys():
+    if known.get("configured") != configured or not {"cache", "links", "unverified"} <= known.keys():
         asked = _dvc("cache", "dir")
         if asked.returncode:
             sys.exit(f"DVC does not say where its cache is: {asked.stderr.strip()}")
         kinds = _dvc("config", "cache.type").stdout.strip()
-        known = {"configured": configured, "cache": asked.stdout.strip(), "links": kinds}
+        believed = remotes.unverified(_dvc("config", "--list", "--show-origin").stdout)
+        known = {"configured": configured, "cache": asked.stdout.strip(), "links": kinds, "unverified": believed}
         write(KNOWN, known)
-    return Cache(Path(known["cache"]), [kind for part in known["links"].split(",") if (kind := part.strip("[]' "))])
+    links_said = [kind for part in known["links"].split(",") if (kind := part.strip("[]' "))]
+    return Cache(Path(known["cache"]), links_said, known["unverified"])
 
 
 def _dvc(*command: str) -> subprocess.CompletedProcess[str]:

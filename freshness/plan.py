@@ -17,7 +17,7 @@ from typing import Any
 
 from snakemake.io import ancient
 
-from freshness import cached, folders, libraries, links
+from freshness import cached, folders, libraries, links, remotes
 from freshness.contents import digest, md5, write
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
@@ -57,7 +57,9 @@ class Plan:
         if self.real:
             be_alone()
             mend()
-            links.settle(*cached.cache())
+            dvc = cached.cache()
+            links.settle(dvc.folder, dvc.links)
+            remotes.settle(dvc.unverified)
             self.stages.write()
         forget_old_markers()
         paths = [path for job in self.recipes.every_job for path in self.recipes.outputs(job).values()]

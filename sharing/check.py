@@ -23,7 +23,8 @@ Digests = dict[str, tuple[str, str]]  # file -> SHA-256 and MD5 of its bytes
 def faults(folder: Path) -> Iterator[str]:
     """What is not as it was exported, in words."""
     try:
-        listed = dict(reversed(line.split("  ", 1)) for line in (folder / SUMS).read_text("utf-8").splitlines())
+        lines = (line.split("  ", 1) for line in (folder / SUMS).read_text("utf-8").splitlines())
+        listed = {name: sha256 for sha256, name in lines}
         graph = {entity["@id"]: entity for entity in json.loads((folder / CRATE).read_text("utf-8"))["@graph"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield f"{SUMS} and {CRATE} say what is to be here, and one is not whole: {error}"

@@ -39,7 +39,7 @@ class Output(NamedTuple):
 def outputs(commit: str | None = HERE) -> list[Output]:
     """Every output that a commit names, or the working tree, or the index."""
     paths = _listed(commit)
-    found = []
+    found: list[Output] = []
     for path in paths:
         name = PurePosixPath(path)
         if name.name == "dvc.lock":

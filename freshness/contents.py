@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SEEN = Path(".snakemake/seen")
+PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (plan.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
 OURS = {".snakemake_timestamp"}  # Snakemake's mark in a folder that a rule makes
 

@@ -15,7 +15,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from snakemake.dag import DAG
 from snakemake.io import _IOFile
 
 from freshness import folders
@@ -73,6 +72,8 @@ def forget_old_markers() -> None:
 
 def follow(plan: Any) -> None:
     """Make Snakemake judge by recipes: frame each rule's inputs and params."""
+    from snakemake.dag import DAG  # which cannot be imported before the rest of Snakemake is
+
     _IOFile.protected = _never  # type: ignore[method-assign]
     DAG.check_output_mtime = _any_time  # type: ignore[method-assign]
     for rule in plan.recipes.rules:

@@ -18,7 +18,7 @@ from typing import Any
 from snakemake.io import ancient
 
 from freshness import cached, folders, libraries, links, remotes
-from freshness.contents import digest, md5, write
+from freshness.contents import PLANNED, digest, md5, write
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
 from freshness.recall import bring_back
@@ -26,7 +26,6 @@ from freshness.recipes import Recipes
 from freshness.versions import Stages
 from startup.checks import be_alone, mend
 
-PLANNED = Path(".snakemake/plan")
 SHOWN = 20  # lines on what a run would do beside its jobs
 
 

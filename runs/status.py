@@ -15,10 +15,9 @@ from typing import Any
 import psutil
 
 from freshness import seal
-from freshness.contents import load, load_sealed, md5
-from freshness.plan import PLANNED
+from freshness.contents import PLANNED, files_of, load, load_sealed, md5
 from runs.failure import last_lines
-from runs.tally import spoken
+from runs.tally import Taken, spoken
 from runs.watch import FILE
 from startup.checks import LOCK
 
@@ -66,7 +65,7 @@ def lines() -> Iterator[str]:
         yield f"A run has begun {spoken(now - process[1])} ago, and plans what is to be done or checks the study."
     else:
         yield "No run is at work. The last one had nothing to do, or ended before its first job."
-    yield from made()
+    yield from made(run.get("taken", {}))
 
 
 def _of_jobs(run: dict[str, Any], now: float, *, at_work: bool) -> Iterator[str]:
@@ -88,16 +87,30 @@ def _job(job: dict[str, Any]) -> str:
     return ": ".join([job["artifact"], *last_lines(Path(job["log"]), 1)] if job["log"] else [job["artifact"]])
 
 
-def made() -> Iterator[str]:
-    """Stage by stage, how many artifacts of the study that was planned last are there."""
+def made(taken: Taken) -> Iterator[str]:
+    """Stage by stage, how many artifacts of the study that was planned last are there, and what they take.
+
+    taken: of each kind of jobs, what they took in the last run that had them.
+    """
     if not (plan := load(PLANNED / "all.json")):
         return
     of = {folder: Counter(map(_is_made, map(Path, jobs))) for folder, jobs in plan["stages"].items()}
     width = max(map(len, of))
     yield ""
-    yield from (f"{folder:{width}}  {counts[True]:>5} of {counts.total()} made" for folder, counts in of.items())
+    for folder, counts in of.items():
+        megabytes = sum(file.stat().st_size for file in files_of([folder]) if file.is_file()) / 1e6
+        told = [f"{counts[True]:>5} of {counts.total()} made", f"{megabytes:,.1f} MB", *_took(Path(folder).name, taken)]
+        yield f"{folder:{width}}  {', '.join(told)}"
     if plan["params"].get(str(PARAMS)) != (md5(PARAMS) if PARAMS.exists() else None):
         yield f"{PARAMS} was edited since: `snakemake -n` says what a run would do."
+
+
+def _took(stage: str, taken: Taken) -> Iterator[str]:
+    """The time of a stage's jobs, one after the other; nothing where none is known."""
+    some = [both for kind, both in taken.items() if kind.split()[0] == stage]
+    if some:
+        jobs, seconds = (sum(column) for column in zip(*some, strict=True))
+        yield f"{spoken(seconds)} of {jobs:.0f} jobs when last made"
 
 
 def _is_made(planned: Path) -> bool:

@@ -101,6 +101,9 @@ def test_artifacts_are_counted_that_are_sealed_with_the_planned_recipe(folder):
     Path("params.yaml").write_text("steps: 1\n")
     record = {"params": {"params.yaml": md5(Path("params.yaml"))}, "stages": {"artifacts/tune": plans}}
     write(status.PLANNED / "all.json", record)
-    assert told().splitlines()[-1] == "artifacts/tune      1 of 3 made"
+    Path("artifacts/tune/a").write_bytes(bytes(1_500_000))
+    assert told().splitlines()[-1] == "artifacts/tune      1 of 3 made, 1.5 MB"
+    write(watch.FILE, {"taken": {"tune one": [2, 50], "tune other": [1, 30], "dump one": [1, 7]}})
+    assert told().splitlines()[-1] == "artifacts/tune      1 of 3 made, 1.5 MB, 80 s of 3 jobs when last made"
     Path("params.yaml").write_text("steps: 2\n")
     assert told().splitlines()[-1] == "params.yaml was edited since: `snakemake -n` says what a run would do."

@@ -29,6 +29,7 @@ from startup.checks import check_study
 from workflow_scripts.lib import machine
 from workflow_scripts.lib.arms import ANCHOR, ARMS, SETS_DEPEND_ON, WEIGHTS, arm_named, weights_named
 from workflow_scripts.lib.data.paths import files_of, listed, watched
+from workflow_scripts.lib.gpus import cards
 from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.study.factors import Varied
@@ -37,7 +38,7 @@ from workflow_scripts.lib.study.settings import SettingsError, read_study
 
 PARAMS = Path("params.yaml")
 WATCH = Watch(stopped=lambda: bool(STOP.status))
-MEMORY, CARDS = machine.memory(), len(machine.cards())
+MEMORY, CARDS = machine.memory(), len(cards())
 if workflow.local_exec and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, CARDS))  # a job a card, unless `--resources gpu=` says otherwise
 

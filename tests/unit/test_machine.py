@@ -1,13 +1,7 @@
 """How cores and memory are shared out."""
 
-import os
-import select
-import subprocess
-import sys
-
 import pytest
 
-from tests.conftest import ROOT
 from workflow_scripts.lib import machine
 
 GB = 2**30
@@ -65,58 +59,3 @@ def test_a_job_has_the_share_of_its_threads(monkeypatch):
     assert machine.share(1) == 2 * GB
     assert machine.share(2) == 4 * GB
     assert machine.share(4) == 7 * GB  # others take the rest already
-
-
-def test_hidden_gpus_are_none(monkeypatch):
-    monkeypatch.setattr(machine, "GPUS", ["null"])  # /dev/null is there
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert machine.has_gpu()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert not machine.has_gpu()
-
-
-HOLDS = """
-import sys
-from workflow_scripts.lib import machine
-machine.GPUS = ["null"]
-print(*machine.take_cards(int(sys.argv[1])), machine.cards(), flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def job(tmp_path):
-    """Starts a process that takes so many of two cards, and keeps them until it ends."""
-    started = []
-
-    def start(count):
-        where = {"CUDA_VISIBLE_DEVICES": "3,5", "TMPDIR": str(tmp_path)}
-        command = [sys.executable, "-c", HOLDS, str(count)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, env=os.environ | where, cwd=ROOT, **pipes))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.kill()
-        one.communicate()
-
-
-def test_jobs_side_by_side_have_a_card_each(job):
-    first = job(1)
-    assert first.stdout.readline() == "3 ['3']\n"
-    second = job(1)
-    assert second.stdout.readline() == "5 ['5']\n"
-    of_both = job(2)
-    assert not select.select([of_both.stdout], [], [], 2)[0]  # it waits
-    first.kill()  # however a job ends, its card is free
-    second.communicate()
-    assert of_both.stdout.readline() == "3 5 ['3', '5']\n"
-
-
-def test_one_card_is_not_locked(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "GPUS", ["null"])
-    monkeypatch.setattr(machine, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert machine.take_cards(2) == ["1"]
-    assert not [*tmp_path.iterdir()]

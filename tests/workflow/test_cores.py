@@ -12,7 +12,7 @@ import yaml
 from snakemake.api import ResourceSettings, SnakemakeApi
 
 from tests.workflow.conftest import ROOT
-from workflow_scripts.lib import machine
+from workflow_scripts.lib import gpus, machine
 from workflow_scripts.lib.models.about import About
 
 STAGES = ("tune_lora", "dump_hidden_states", "patch_hidden_states")
@@ -34,7 +34,7 @@ def taken(tmp_path, monkeypatch):
         params["models"]["m"] |= model
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         monkeypatch.setattr(machine, "memory", lambda: memory)
-        monkeypatch.setattr(machine, "cards", lambda: ["0"] * gpu)
+        monkeypatch.setattr(gpus, "cards", lambda: ["0"] * gpu)
         if parameters:
             (tmp_path / "artifacts/prepare_model/m").mkdir(parents=True, exist_ok=True)
             About(text="a model", parameters=parameters).write(tmp_path / "artifacts/prepare_model/m")
@@ -53,7 +53,7 @@ def _evaluated(rule, name):
 
 @pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize(
-    ("given", "threads", "gpus"),
+    ("given", "threads", "cards"),
     [
         ({"memory": 8 * GB}, 1, 0),  # a job for each core
         ({"memory": 3 * GB}, 2, 0),  # memory holds one, which has both
@@ -65,16 +65,16 @@ def _evaluated(rule, name):
     ],
     ids=["enough", "short", "gpu", "two gpus", "larger than one", "cpu", "unknown"],
 )
-def test_a_job_takes(taken, given, threads, gpus):
-    assert taken(**given) == {(threads, gpus)}
+def test_a_job_takes(taken, given, threads, cards):
+    assert taken(**given) == {(threads, cards)}
 
 
 TWO_CARDS = f"""
 import os, sys
 from types import SimpleNamespace
 sys.path.insert(0, {str(ROOT)!r})
-from workflow_scripts.lib import machine
-os.environ["CUDA_VISIBLE_DEVICES"], machine.GPUS = "3,5", ["null"]
+from workflow_scripts.lib import gpus as found
+os.environ["CUDA_VISIBLE_DEVICES"], found.GPUS = "3,5", ["null"]
 include: "{ROOT}/rules/common.smk"
 onstart: STOP.listen()
 rule all:
@@ -87,9 +87,9 @@ rule one:
 JOB = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from workflow_scripts.lib import machine
-machine.GPUS = ["null"]
-print(*machine.take_cards(1), time.time(), end=" ")
+from workflow_scripts.lib import gpus
+gpus.GPUS = ["null"]
+print(*gpus.take_cards(1), time.time(), end=" ")
 time.sleep(3)  # longer than a busy machine takes to start another one
 print(time.time())
 """

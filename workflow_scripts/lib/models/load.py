@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from workflow_scripts.lib import machine
+from workflow_scripts.lib.gpus import take_cards
 from workflow_scripts.lib.models.blocks import draw_blocks
 from workflow_scripts.lib.models.config import load_config, load_tokenizer
 from workflow_scripts.lib.models.files import ModelError
@@ -93,7 +93,7 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     folder = locate(prepared, reference)
     asked = device or reference.device
     if asked in ("auto", "cuda"):
-        machine.take_cards(reference.cards)
+        take_cards(reference.cards)
     _check_device(asked)
     dtype, placement = getattr(torch, reference.dtype), device_map(asked)
     by_parts = reference.precision == "split"

@@ -147,7 +147,7 @@ def test_every_figure_says_what_it_shows(page):
     assert set(told) == set(DRAWN)
     assert "pocket: pooled similarity 0.50 to 0.60, of which 0.00 to 0.10 is these demonstrations" in told["overview"]
     assert "0.50 to 0.60 with its own set, 0.50 with another draw" in told["similarity-over-layers"]
-    assert "the difference leaves out zero on reviews" in told["similarity-over-layers"].replace("&#39;", "'")
+    assert "the difference is above zero on reviews" in told["similarity-over-layers"].replace("&#39;", "'")
     assert "anchor 0.50, ICL 0.90, IT 0.85" in told["answers"]
     assert "Beyond its interval it changes at 1 (\N{MINUS SIGN}0.10) and 16" in told["factor-shots"]
     assert "Losses went from 0.80 to 0.20 in 1 steps" in told["losses"]

@@ -44,7 +44,7 @@ def _apart(rows: Rows) -> str:
         return ""
     above = [row["dataset"] for row in effects if row["low"] > 0]
     where = listed(above) if len(above) <= FEW else f"{len(above)} of {len(effects)}"
-    return f"; the difference leaves out zero on {where if above else 'none'}"
+    return f"; the difference is above zero on {where if above else 'none'}"
 
 
 def overview(rows: Rows) -> str:

@@ -65,8 +65,8 @@ def have_intervals(both: pd.DataFrame) -> pd.Series:
 
 
 def moved(both: pd.DataFrame) -> pd.Series:
-    """Which estimates moved beyond both intervals: (rows,)."""
-    return _outside(both, "a", "b") & _outside(both, "b", "a")
+    """Which estimates moved beyond both intervals, and by more than rounding: (rows,)."""
+    return differ(both) & _outside(both, "a", "b") & _outside(both, "b", "a")
 
 
 def _outside(both: pd.DataFrame, one: str, other: str) -> pd.Series:
@@ -89,9 +89,13 @@ def lines(a: Revision, b: Revision, shown: int = SHOWN) -> Iterator[str]:
     yield from _list("Code, data and libraries that differ", ingredients, shown)
     both = side_by_side(*(pd.read_parquet(revision.file(ESTIMATES), columns=[*KEYS, *VALUES]) for revision in (a, b)))
     for side, name in (("left_only", "A"), ("right_only", "B")):
-        yield from _list(f"Estimates only in {name}", _places(both[both["_merge"] == side]), shown)
+        alone = both[both["_merge"] == side]
+        yield from _list(f"Estimates only in {name}, by place", _places(alone), shown, len(alone))
     both = both[both["_merge"] == "both"].reset_index(drop=True)
     yield ""
+    if both.empty:
+        yield "No estimate is in both, so nothing is compared: models and data sets are told by their names."
+        return
     yield "At the last layer, [interval of each by itself]; of many estimates some move by chance:"
     told = have_intervals(both)
     yield from _found("Estimates that moved beyond both intervals", both[told], moved(both[told]), shown)
@@ -111,11 +115,11 @@ def _settings(differing: dict[str, tuple[str, str]]) -> Iterator[str]:
     yield from (f"  {name:{width}}  {one} -> {other}" for name, (one, other) in differing.items())
 
 
-def _list(head: str, rows: list[str], shown: int) -> Iterator[str]:
-    """A list under its head; nothing where it is empty."""
+def _list(head: str, rows: list[str], shown: int, count: int | None = None) -> Iterator[str]:
+    """A list under its head, which counts its rows or what is said; nothing where it is empty."""
     if rows:
         yield ""
-        yield f"{head}: {len(rows)}"
+        yield f"{head}: {len(rows) if count is None else count}"
         yield from (f"  {row}" for row in rows[:shown])
         yield from _rest(len(rows), shown)
 

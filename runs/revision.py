@@ -23,7 +23,7 @@ class Revision:
     def __init__(self, commit: str = "") -> None:
         self.name = commit or HERE
         text = _committed(commit) if commit else _here()
-        self.stages: dict[str, Any] = (yaml.safe_load(text) or {}).get("stages", {})
+        self.stages = _stages(text, self.name)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -61,6 +61,15 @@ class Revision:
             lacking = f"{path} of {self.name} is not in DVC's cache, or not whole"
             raise StudyError(f"{lacking}: `dvc fetch --all-commits` gets it from a remote")
         return kept
+
+
+def _stages(text: str, where: str) -> dict[str, Any]:
+    """What dvc.lock has of each stage."""
+    try:
+        stages: dict[str, Any] = yaml.safe_load(text)["stages"]
+        return {name: dict(stage) for name, stage in stages.items()}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        raise StudyError(f"{LOCK} of {where} is not whole: check out one that is, or make the study again") from None
 
 
 def _here() -> str:

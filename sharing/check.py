@@ -35,7 +35,10 @@ def faults(folder: Path) -> Iterator[str]:
     yield from (f"{path}: altered" for path, (sha, _) in found.items() if listed.get(path, sha) != sha)
     files = {unquote(name) for name, entity in graph.items() if "File" in _listed(entity.get("@type"))}
     yield from (f"{path}: {CRATE} and {SUMS} do not agree on it" for path in sorted(files ^ (listed.keys() - {CRATE})))
-    yield from _faults_of_recipes(folder, found, graph)
+    try:
+        yield from _faults_of_recipes(folder, found, graph)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        yield f"{CRATE} and the recipes do not fit together: {error!r}"
 
 
 def digests(folder: Path) -> Digests:
@@ -65,7 +68,7 @@ def _faults_of_recipes(folder: Path, found: Digests, graph: dict[str, Any]) -> I
             yield f"{path}: no recipe"
             return
     made = {recipe["name"]: parts(recipe) for recipe in recipes.values()}
-    actions = {f"#{entity['identifier']}": entity for entity in graph.values() if entity["@type"] == "CreateAction"}
+    actions = {f"#{entity['identifier']}": entity for entity in graph.values() if entity.get("@type") == "CreateAction"}
     unproven = {path for path in found if path.startswith("artifacts/")} - recipes.keys()
     for path, recipe in recipes.items():
         results = _results(actions.get(f"#{path}", {}), found)

@@ -70,6 +70,8 @@ def export(folder: Path) -> None:
         if found := list(check.faults(draft)):
             raise ExportError(f"{found[0]}: nothing was exported; run again when nothing else writes here")
         draft.rename(folder)
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written ({error.strerror}): nothing was exported") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     sys.stdout.write(f"{folder}: {len(files)} files of artifacts with {len(jobs)} recipes, and the code\n")

@@ -74,7 +74,7 @@ def fetch(
     if not wanted:
         raise FetchError(f"nothing of {stage} is of that {'cell' if cell else 'model'} alone; leave one of them out")
     _pull(_targets(wanted, [*files]), {path: files[path] for path in wanted}, remote)
-    sys.stdout.write(f"{len(wanted)} of {len(files)} files are here\n")
+    sys.stdout.write(f"the {len(wanted)} files asked for are here, of {len(files)} that are recorded\n")
 
 
 def _files(recorded: list[named.Output], remote: str | None) -> dict[str, str]:
@@ -131,6 +131,11 @@ def _pull(targets: list[str], wanted: dict[str, str], remote: str | None) -> Non
     if done.returncode:
         cache = Cache()
         lacks = [path for path, md5 in wanted.items() if not cache.path(md5).exists()]
+        if not lacks and "--force" in done.stderr:
+            raise FetchError(
+                "files that are here and were edited stand in the way: move them aside, or have DVC put back what is "
+                f"recorded with `dvc checkout --force PATH`. DVC says: {done.stderr.strip().splitlines()[-1]}"
+            )
         if not lacks:
             raise FetchError(done.stderr.strip())
         raise FetchError(f"the remote has not, or not intact, the bytes of {_listed(lacks)}: {AGAIN}")

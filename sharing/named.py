@@ -15,6 +15,7 @@ import yaml
 from workflow_scripts.lib.errors import StudyError
 
 HERE = None  # the working tree, in place of a commit
+LOCK = "dvc.lock"
 INDEX = ""  # what is staged, as git says it: `git show :dvc.lock`
 FOLDER = ".dir"  # ends the MD5 of a folder, which is that of the list of its files
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -42,7 +43,7 @@ def outputs(commit: str | None = HERE) -> list[Output]:
     found: list[Output] = []
     for path in paths:
         name = PurePosixPath(path)
-        if name.name == "dvc.lock":
+        if name.name == LOCK:
             described = str(name.with_name("dvc.yaml"))
             own = _uncached(_parsed(described, commit)) if described in paths else {}
             for stage, entry in _parsed(path, commit).get("stages", {}).items():
@@ -85,9 +86,11 @@ def _parsed(path: str, commit: str | None) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8") if commit is HERE else git("show", f"{commit}:{path}")
         content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        if path.endswith(LOCK) and not isinstance(content["stages"], dict):
+            raise TypeError(content)
     except FileNotFoundError:  # deleted, and still in the index
         return {}
-    except (yaml.YAMLError, UnicodeError):
+    except (yaml.YAMLError, UnicodeError, KeyError, TypeError):
         where = f" of commit {commit[:12]}" if commit else ""
         raise NamedError(f"{path}{where} is not whole: `git checkout {path}`, or `snakemake` makes it anew") from None
     return content if isinstance(content, dict) else {}

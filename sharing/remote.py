@@ -3,6 +3,7 @@
 Whatever DVC takes for a URL: a folder, `ssh://user@host/path`, `s3://bucket/path` and more (docs/sharing.md).
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ def remote(url: str, name: str = "shared") -> None:
     """
     if not url:
         raise StoreError("URL says where: a folder, ssh://user@host/path, s3://bucket/path (docs/sharing.md)")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise StoreError(f"NAME={name}: a remote is called by letters, digits, - and _")
     known = {key: value for key, _, value in (line.partition("=") for line in _dvc("config", "--list").splitlines())}
     there = known.get(f"remote.{name.lower()}.url")
     if there and there != url and Path(".dvc", there).resolve() != Path(url).resolve():

@@ -63,13 +63,14 @@ class Remote:
         self.jobs = remote.fs.jobs  # how many transfers DVC makes at once
 
     def _chunks(self, md5: str) -> Iterator[bytes]:
-        """Bytes of an object, piece by piece; FileNotFoundError where it is absent."""
+        """Bytes of an object, piece by piece; FileNotFoundError where it is absent, IsADirectoryError for a folder."""
         try:
             with self.store.fs.open(self.store.oid_to_path(md5), "rb") as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
         except Exception as error:  # each kind of remote has its own
-            if isinstance(error, FileNotFoundError) and not _of_the_way(error):
+            absent = isinstance(error, FileNotFoundError) and not _of_the_way(error)
+            if absent or isinstance(error, IsADirectoryError):
                 raise
             raise self._unreachable(error) from error
 
@@ -81,13 +82,15 @@ class Remote:
                 digest.update(chunk)
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            return "none: a folder stands in its place"
         return digest.hexdigest()
 
     def read(self, md5: str) -> bytes | None:
         """Bytes of an object; None where it is absent or altered."""
         try:
             content = b"".join(self._chunks(md5))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         return content if hashlib.md5(content).hexdigest() == bare(md5) else None
 
@@ -97,7 +100,7 @@ class Remote:
 
         try:
             with suppress(FileNotFoundError):
-                self.store.fs.remove(self.store.oid_to_path(md5))
+                self.store.fs.rm(self.store.oid_to_path(md5), recursive=True)
             self.store.add([str(path)], localfs, [md5], check_exists=False)
         except Exception as error:
             raise self._unreachable(error) from error

@@ -98,8 +98,10 @@ def test_every_file_is_part_of_the_root(exported):
         (lambda top: (top / "artifacts/tune/b/x.bin").unlink(), "artifacts/tune/b/x.bin: missing"),
         (lambda top: (top / "artifacts/tune/b/z.bin").write_text(""), "artifacts/tune/b/z.bin: not of the export"),
         (lambda top: (top / check.CRATE).write_text("{"), "one is not whole"),
+        (lambda top: (top / check.CRATE).write_text('{"@graph": [{"@id": "a"}]}'), f"{check.CRATE}: altered"),
+        (lambda top: (top / "artifacts/tune/b.recipe").write_text("{}"), "artifacts/tune/b.recipe: altered"),
     ],
-    ids=["altered", "missing", "added", "crate"],
+    ids=["altered", "missing", "added", "crate", "graph", "recipe"],
 )
 def test_harm_is_found(exported, harm, told):
     harm(exported)

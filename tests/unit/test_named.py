@@ -53,8 +53,9 @@ def test_a_commit_the_index_and_the_working_tree_name_what_they_have(project):
     assert ("states", OTHER) not in named.outputs()
 
 
-def test_half_a_lock_file_is_said_in_a_line(project):
-    (project / "dvc.lock").write_text("stages:\n  one:\n  - {")
+@pytest.mark.parametrize("text", ["stages:\n  one:\n  - {", "", "words", "stages: null", "<<<<<<< a\nstages: {}\n"])
+def test_half_a_lock_file_is_said_in_a_line(project, text):
+    (project / "dvc.lock").write_text(text)
     with pytest.raises(named.NamedError, match=r"dvc.lock is not whole: `git checkout dvc.lock`"):
         named.outputs()
 

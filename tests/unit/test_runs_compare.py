@@ -45,6 +45,11 @@ def test_an_estimate_has_moved_where_each_mean_is_outside_the_others_interval():
         assert found(both, moved(both)) == ([[HEADLINE.name, "reference", ICL.name]] if expected else [])
 
 
+def test_a_mean_that_rounding_puts_outside_its_own_interval_has_not_moved():
+    one = frame(changed(1 + 2**-52, 1.0, 1.0, **AT))
+    assert not moved(side_by_side(one, one)).any()
+
+
 def test_layers_below_the_last_do_not_count():
     both = side_by_side(frame(Made()), frame(changed(0.9, 0.89, 0.91, **{**AT, "layer": LAYERS - 1})))
     assert not moved(both).any()
@@ -118,7 +123,7 @@ def test_estimates_of_one_version_alone_are_counted_by_where_they_are(repository
     repository("one", Made(dataset="reviews"))
     repository("two", Made(dataset="reviews", levels={"shots": ["1", "8"]}).without(measures=[NOISE.name]))
     told = "\n".join(lines(Revision("one"), Revision("two")))
-    assert "Estimates only in A: " in told
+    assert "Estimates only in A, by place: " in told
     assert "\n  pocket, reviews, shots 16: " in told
     assert "\n  pocket, reviews, reference: " in told
     assert "only in B" not in told
@@ -143,6 +148,10 @@ def test_what_cannot_be_read_is_said_with_what_to_do(repository, tmp_path):
         Revision("empty")
     with pytest.raises(StudyError, match="nothing is recorded here yet"):
         Revision()
+    for text in ("stages: null", "words", "<<<<<<< a\nstages: {}\n"):
+        (tmp_path / "dvc.lock").write_text(text)
+        with pytest.raises(StudyError, match=r"dvc\.lock of the working tree is not whole"):
+            Revision()
     repository("one", Made())
     (kept,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".dir")
     kept.write_bytes(b"altered")

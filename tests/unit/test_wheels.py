@@ -59,6 +59,13 @@ def test_another_version(index):
     )
 
 
+def test_a_wheel_of_the_cache_is_of_the_release_that_is_named(index):
+    fetched(wanted(index))
+    assert fetched(wanted(index, name="Some_Facts"))
+    for other in ({"version": "99.0"}, {"name": "other-facts"}):
+        assert "the wheel of that sha256 is some_facts==1.0" in refused(wanted(index, **other))
+
+
 def test_another_file(index):
     said = refused(wanted(index, file="some_facts/fact.csv"))
     assert said.startswith("some-facts==1.0: has no file some_facts/fact.csv; its largest are some_facts/facts.csv, ")

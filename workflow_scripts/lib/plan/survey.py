@@ -49,7 +49,7 @@ def survey(study: Study) -> Survey:
     models: dict[str, Planned] = {}
     jobs: list[Job] = []
     for name, source in study.models.items():
-        config = looked[name].config if looked[name] else _published(name, source)
+        config = looked[name].config if looked[name] else _published(name, source, notes)
         at = {
             one: tried(f"models.{name} with datasets.{one}", _counted, looked[name], some) or assumed(study, grid)
             for one, some in texts.items()
@@ -63,8 +63,11 @@ def survey(study: Study) -> Survey:
     return Survey(models, jobs, notes)
 
 
-def _published(name: str, source: Model) -> Any:
-    config = shape(source.id) if isinstance(source, HubModel) else None
+def _published(name: str, source: Model, notes: list[str]) -> Any:
+    """The shape of a hub's model that cannot be reached; StudyError where nobody knows it, or the model is no hub's."""
+    if not isinstance(source, HubModel):
+        raise StudyError(next(note for note in notes if note.startswith(f"models.{name}:")))
+    config = shape(source.id)
     if config is None:
         raise HubError(
             f"models.{name}: its config is not to be had and its shape in no list here (lib/plan/published.py); plan "

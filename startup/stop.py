@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -100,7 +101,7 @@ class Stop:
             remove_unfinished(end_jobs())
             cancel_timers()
             time.sleep(0.1)
-            if main.is_alive() and main.ident:
+            if main.is_alive() and main.ident and not sys.is_finalizing():
                 signal.pthread_kill(main.ident, signal.SIGINT)
         os._exit(self.status)
 

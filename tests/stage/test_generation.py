@@ -237,7 +237,9 @@ def _tell_what_was_measured(results):
         f"{measure.heading}, {arm.heading}" for measure in (LOG_PROB_PER_TOKEN, EXACT_MATCH, CHRF) for arm in THREE
     ]
     assert [row.name for row in found["Accuracy"].rows] == names
-    assert len(found["Same easy answer"].rows) == 3
+    first, *others = found["Same easy answer"].rows
+    assert first.name == "update cosine, all answers"
+    assert 1 <= len(others) <= 2  # of queries answered alike and not, of which a random model may have none
     assert all(row.estimate.mean is not None for seen in found.values() for row in seen.rows)
     (answers,) = [one.text for one in points(findings(cases(results, {}))) if one.about == "Answers"]
     assert SAME_TEXT.heading in answers

@@ -205,5 +205,6 @@ def test_a_push_that_was_killed_is_gone_on_with(shared, tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(push.pid, signal.SIGKILL)
     assert push.returncode == -signal.SIGKILL
-    assert "absent" in clone.run("make verify-remote", check=False)
+    told, arrived = clone.run("make verify-remote", check=False), shared.objects()
     clone.run("python -m dvc push -q && make verify-remote")
+    assert ("absent" in told) == (arrived < shared.objects())  # on a busy machine all may have arrived

@@ -9,11 +9,11 @@ have been printed, not at all while it plans, and not before a job that it waits
 """
 
 import _thread  # the documented low-level module: threading's start() takes a lock that a handler may have interrupted
+import atexit
 import os
 import re
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -46,6 +46,7 @@ class Stop:
         self.workflow = workflow
         self.before: dict[int, Any] = {}
         self.status = 0
+        atexit.register(self._end)
 
     def listen(self) -> None:
         """Take the signals, but for those that are ignored (`nohup`); again after Snakemake took one."""
@@ -64,6 +65,11 @@ class Stop:
         cancel_timers()
         if self.status:
             raise SystemExit(self.status)
+
+    def _end(self) -> None:
+        """End before the interpreter is taken down: a thread at work meanwhile can crash it, or make it wait."""
+        if self.status:
+            os._exit(self.status)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if not self.workflow.local_exec:
@@ -101,7 +107,7 @@ class Stop:
             remove_unfinished(end_jobs())
             cancel_timers()
             time.sleep(0.1)
-            if main.is_alive() and main.ident and not sys.is_finalizing():
+            if main.is_alive() and main.ident:
                 signal.pthread_kill(main.ident, signal.SIGINT)
         os._exit(self.status)
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,8 @@ def run(folder, text, **options):
 
 
 def ends(process, number=signal.SIGINT):
-    """Status and words of a process after a signal."""
+    """Status and words of a process after a signal, which comes when it sleeps: just before, Python would not wake it."""
+    time.sleep(0.3)
     process.send_signal(number)
     output, error = process.communicate(timeout=ENOUGH)
     return process.returncode, output, error

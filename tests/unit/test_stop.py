@@ -38,7 +38,7 @@ def run(folder, text, **options):
 
 
 def ends(process, number=signal.SIGINT):
-    """Status and words of a process after a signal, which comes when it sleeps: just before, Python would not wake it."""
+    """Status and words of a process after a signal, which comes when it sleeps: one just before would not wake it."""
     time.sleep(0.3)
     process.send_signal(number)
     output, error = process.communicate(timeout=ENOUGH)

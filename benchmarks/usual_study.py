@@ -3,7 +3,7 @@
 python -m benchmarks.usual_study --metrics metrics.json
 python -m benchmarks.usual_study --params benchmarks/look.yaml --metrics metrics.json    # a look, in seconds
 
-No Snakemake, no DVC, and none of the tool's engines: from the tool come the embedded model's training, the data, the
+No Snakemake, no DVC, and none of the tool's engines: from the tool come how models are prepared, the data, the
 draws and the prompts, so that numbers can be compared. Measures are written out here and not shared, so that they are
 a check too. Prints wall time by part.
 """
@@ -37,11 +37,11 @@ from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet
 from workflow_scripts.lib.data.shown import reordered
 from workflow_scripts.lib.lora.config import lora_config
 from workflow_scripts.lib.lora.settings import TuneLora
-from workflow_scripts.lib.models.sources import PocketModel
-from workflow_scripts.lib.pocket import model as pocket
-from workflow_scripts.lib.pocket.training import train
+from workflow_scripts.lib.models.load import load_model
+from workflow_scripts.lib.models.sources import Model
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study, read_study
+from workflow_scripts.prepare_model import prepare_model
 
 IGNORED = -100
 THREADS = "torch's own choice if left out; 1 is far faster for a small model where other work shares the cores"
@@ -122,17 +122,12 @@ def moved(trainer: Trainer) -> bool:
     return losses[-1] < losses[0]
 
 
-def prepared_model(source: PocketModel, study: Study, folder: Path) -> None:
-    """Write the embedded model and its tokenizer."""
-    model = pocket.initial_model(source.seed)
-    if not source.untrained:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # as the workflow trains it: another number of threads gives another model
-        settings = study.prepare_model.model_dump(exclude={"gate_queries"})
-        train(model, seed=source.seed, **settings, progress=lambda *_: None)
-        torch.set_num_threads(threads)
-    model.save_pretrained(folder)
-    pocket.tokenizer().save_pretrained(folder)
+def prepared_model(source: Model, study: Study, folder: Path) -> None:
+    """Write a model and its tokenizer: as the workflow prepares them, in the form that transformers reads."""
+    prepare_model(source=source, settings=study.prepare_model, model=folder.with_name(f"{folder.name}-prepared"))
+    loaded = load_model(folder.with_name(f"{folder.name}-prepared"))
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
 
 
 def norm(x: np.ndarray) -> np.ndarray:

@@ -117,9 +117,18 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _at_the_reference(self) -> "Study":
+        for key, value, must, what in (
+            ("reference.task", self.reference.task, "own", "another task is a level"),
+            ("reference.relevance", self.reference.relevance, "any", "sets for each query are levels"),
+            ("dump_hidden_states.position", self.dump_hidden_states.position, LAST, "others are levels"),
+        ):
+            if value != must:
+                raise ValueError(f"{key}: must be {must}; {what} of factors.{key.split('.')[1]}")
+        return self
+
+    @model_validator(mode="after")
     def _other_tasks(self) -> "Study":
-        if self.reference.task != "own":
-            raise ValueError("reference.task: must be own; another task is a level of factors.task")
         if "another" in self.factors.levels().get("task", []) and len(self.datasets) < 2:
             raise ValueError("factors.task: another task needs a second data set")
         return self
@@ -152,18 +161,6 @@ class Study(Strict):
             unknown = [name for name in getattr(self.patch_hidden_states, key) if name not in names]
             if unknown:
                 raise ValueError(f"patch_hidden_states.{key}: {unknown[0]} is none of {', '.join(names)}")
-        return self
-
-    @model_validator(mode="after")
-    def _at_the_last_token(self) -> "Study":
-        if self.dump_hidden_states.position != LAST:
-            raise ValueError("dump_hidden_states.position: must be last; others are levels of factors.position")
-        return self
-
-    @model_validator(mode="after")
-    def _sets_for_all(self) -> "Study":
-        if self.reference.relevance != "any":
-            raise ValueError("reference.relevance: must be any; sets for each query are levels of factors.relevance")
         return self
 
     @model_validator(mode="after")

@@ -76,6 +76,7 @@ def follow(plan: Any) -> None:
 
     _IOFile.protected = _never  # type: ignore[method-assign]
     DAG.check_output_mtime = _any_time  # type: ignore[method-assign]
+    plan.workflow.log_missing_metadata_info = _nothing
     for rule in plan.recipes.rules:
         names = list(plan.recipes.rule_inputs[rule.name])
         rule._input = type(rule.input)()
@@ -93,6 +94,10 @@ async def _never(file: Any) -> bool:
 
 async def _any_time(dag: Any, job: Any, outputs: Any) -> None:
     """No job fails because the clock of its machine is behind that of one which made its inputs."""
+
+
+def _nothing() -> None:
+    """Snakemake has no notes on what DVC brought, and says that it could not judge by them: recipes do."""
 
 
 def _job(rule: Any, wildcards: Any) -> str:

@@ -148,7 +148,7 @@ def test_a_job_does_not_begin_on_an_artifact_of_another_recipe(ready):
 
 
 def test_comments_of_a_module_may_change(ready):
-    from workflow_scripts.lib.artifacts.provenance import syntax_digest
+    from freshness.syntax import syntax_digest
 
     planned = job()
     planned["recipe"]["code"]["code.py"] = syntax_digest(Path("code.py"))

@@ -1,7 +1,7 @@
 """What modules of ours say: a digest of their syntax, and what they import.
 
-Reading them all takes a second. So what was read is kept from run to run, in `.snakemake/syntax.json`, and taken for as
-long as the file is as it was: its size, inode, times, and the time that nobody can set.
+Reading them all takes half a second. So what was read is kept from run to run, in `.snakemake/syntax.json`, and taken
+for as long as the file is as it was: its size, inode, times, and the time that nobody can set.
 """
 
 import ast
@@ -24,7 +24,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Said(NamedTuple):
-    """What a file says: the digest of its syntax, dotted names below `workflow_scripts` that it imports, and libraries."""
+    """Of a file: the digest of its syntax, dotted names below `workflow_scripts` that it imports, and libraries."""
 
     digest: str
     ours: list[str]

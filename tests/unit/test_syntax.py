@@ -161,7 +161,9 @@ def test_a_memory_of_another_reader_or_that_is_not_whole_is_not_taken(code, read
 
 
 def test_a_name_that_becomes_a_module_counts_though_no_file_that_was_read_changed(code, tmp_path):
-    before = code("prepare_dataset", "lib/command.py", lambda text: f"{text}\ntry:\n    from . import late\nexcept E: x\n")
+    before = code(
+        "prepare_dataset", "lib/command.py", lambda text: f"{text}\ntry:\n    from . import late\nexcept E: x\n"
+    )
     (tmp_path / "workflow_scripts/lib/late.py").write_text("X = 1\n")
     assert code("prepare_dataset") != before
 

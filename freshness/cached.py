@@ -72,9 +72,17 @@ def remember(cache: Path, name: str, sealed: dict[str, Any]) -> None:
             write(entry, sealed)
 
 
-def recalled(cache: Path, name: str) -> Iterator[dict[str, Any]]:
-    """What a recipe gave, from whatever bytes, if the cache still has all of it."""
-    for entry in sorted((cache / "recipes" / name[:2]).glob(f"{name}-*.json")):
+def remembered(cache: Path) -> dict[str, list[Path]]:
+    """Name of a recipe -> entries of what it gave: one look at an index that others may have filled, too."""
+    entries: dict[str, list[Path]] = {}
+    for entry in sorted((cache / "recipes").glob("*/*-*.json")):
+        entries.setdefault(entry.name.partition("-")[0], []).append(entry)
+    return entries
+
+
+def recalled(cache: Path, name: str, entries: dict[str, list[Path]]) -> Iterator[dict[str, Any]]:
+    """What a recipe gave, from whatever bytes, if the cache still has all of it; `entries` as `remembered` has them."""
+    for entry in entries.get(name, []):
         sealed = load_sealed(entry)
         of_that_name = sealed and digest({part: sealed[part] for part in PARTS}) == name
         if of_that_name and all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):

@@ -15,7 +15,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from snakemake.io import _IOFile
+from snakemake.common import overwrite_function_params
+from snakemake.io import _IOFile, unpack
 
 from freshness import folders
 from freshness.contents import digest
@@ -42,12 +43,12 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             traceback.print_exc()
             sys.exit(UNTOLD)
 
-    return _with_signature(guard)
+    return _with_params(guard)
 
 
-def _with_signature(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with its signature beside it: Snakemake asks at every call, and would work it out each time."""
-    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+def _with_params(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with its parameters beside it: Snakemake asks at every call, and would work them out each time."""
+    overwrite_function_params(function, signature(function).parameters)
     return function
 
 
@@ -78,9 +79,8 @@ def follow(plan: Any) -> None:
     DAG.check_output_mtime = _any_time  # type: ignore[method-assign]
     plan.workflow.log_missing_metadata_info = _nothing
     for rule in plan.recipes.rules:
-        names = list(plan.recipes.rule_inputs[rule.name])
         rule._input = type(rule.input)()
-        rule.set_input(changed=_markers(plan, rule), **{name: _inputs(plan, rule, name) for name in names})
+        rule.set_input(unpack(_inputs(plan, rule)))
         rule._params = type(rule.params)()
         params = plan.recipes.rule_params[rule.name]
         framed = {"job": _job_file(plan, rule), "ready": _ready(plan, rule)}
@@ -104,18 +104,20 @@ def _job(rule: Any, wildcards: Any) -> str:
     return path_of(rule.output[0], dict(wildcards.items()))
 
 
-def _inputs(plan: Any, rule: Any, name: str) -> Callable[[Any], list[Any]]:
-    return guarded(lambda wildcards: plan.inputs(_job(rule, wildcards), name))
+def _inputs(plan: Any, rule: Any) -> Callable[[Any], dict[str, list[Any]]]:
+    """All inputs of a job at once: Snakemake takes as long to ask for one as we to find them all."""
 
+    def inputs(wildcards: Any) -> dict[str, list[Any]]:
+        job = _job(rule, wildcards)
+        return {"changed": plan.markers(job), **plan.inputs(job)}
 
-def _markers(plan: Any, rule: Any) -> Callable[[Any], list[str]]:
-    return guarded(lambda wildcards: plan.markers(_job(rule, wildcards)))
+    return guarded(inputs)
 
 
 def _as_it_is(value: Any) -> Any:
     """A param: a setting may say {x}, which Snakemake takes for a wildcard in a string, but not from a function."""
     function = (lambda wildcards: value) if isinstance(value, str) else value
-    return _with_signature(function) if callable(function) else function
+    return _with_params(function) if callable(function) else function
 
 
 def _job_file(plan: Any, rule: Any) -> Callable[[Any], str]:

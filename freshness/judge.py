@@ -9,19 +9,21 @@ from freshness import seal
 from freshness.contents import PARTS, load_sealed
 from freshness.recipes import Recipes
 
+FOUND = ("missing", "intact", "differences", "_made_by", "_part")  # asked of a job by all that need it
+
 
 class Judge:
     """Holds what has been made against the recipes. What it finds is kept until `again`."""
 
     def __init__(self, recipes: Recipes) -> None:
         self.recipes = recipes
-        for method in ("missing", "intact", "differences"):
+        for method in FOUND:
             setattr(self, method, cache(getattr(self, method)))
 
     def again(self) -> None:
         """Forget what was found: some artifacts are there now that were not."""
-        for method in (self.missing, self.intact, self.differences):
-            method.cache_clear()  # type: ignore[attr-defined]
+        for method in FOUND:
+            getattr(self, method).cache_clear()
 
     def missing(self, job: str) -> bool:
         """Whether any output of a job is not there."""
@@ -58,10 +60,18 @@ class Judge:
             one["outputs"][one["output"]]
             for name, artifacts in self.recipes.artifacts_of(job).items()
             for one, was in zip(artifacts, sealed["made_from"][name], strict=True)
-            if (found := self.intact(seal.first(one["outputs"])))
-            and seal.name(found) == one["recipe"]
-            and seal.part(found, one["output"]) != was
+            if self._made_by(input_ := seal.first(one["outputs"])) == one["recipe"]
+            and self._part(input_, one["output"]) != was
         ]
+
+    def _made_by(self, job: str) -> str | None:
+        """Name of the recipe that a job's artifact was made by, if its bytes are those that were sealed."""
+        found = self.intact(job)
+        return seal.name(found) if found else None
+
+    def _part(self, job: str, output: str) -> str:
+        """Digest of the bytes of one output of an artifact that is whole."""
+        return seal.part(self.intact(job) or {"bytes": {}}, output)
 
     def _compare(self, job: str, have: dict[str, Any]) -> Iterator[str]:
         want = self.recipes.recipe(job)

@@ -1,6 +1,5 @@
 """Libraries whose version can change what an artifact holds, by what the modules of ours import that make it."""
 
-import ast
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -30,7 +29,6 @@ CARRIES = {
     *("accelerate", "datasets", "huggingface_hub", "jaxtyping", "jsonargparse", "markupsafe", "pikepdf"),
     *("platformdirs", "psutil", "pyarrow", "pydantic", "ruamel", "safetensors", "tqdm", "yaml"),
 }
-OURS = "workflow_scripts"
 
 
 class LibraryError(StudyError):
@@ -76,13 +74,9 @@ def here(library: str) -> str:
 @cache
 def _imported(module: str) -> frozenset[str]:
     """Libraries that a module file imports, anywhere in it; LibraryError for one that stands in neither list."""
-    names = set()
-    for node in ast.walk(ast.parse(Path(module).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
-    names -= sys.stdlib_module_names | {OURS}
+    from freshness.syntax import said  # not for jobs, which ask for releases alone
+
+    names = set(said(Path(module).absolute()).others) - sys.stdlib_module_names
     if unknown := names - COUNTS.keys() - CARRIES:
         raise LibraryError(f"{module} imports {', '.join(sorted(unknown))}: say in freshness/libraries.py if it counts")
     return frozenset(names)

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from snakemake.iocontainers import Wildcards
@@ -30,6 +31,7 @@ def said(params: dict[str, Any], wildcards: dict[str, str], command: str, places
     return _flat(values | written)
 
 
+@cache
 def _of_wildcards_alone(function: Callable[..., Any]) -> bool:
     return len(inspect.signature(function).parameters) == 1
 

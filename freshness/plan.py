@@ -2,7 +2,8 @@
 
 Snakemake judges by file times and by notes in .snakemake/; both are made to say what recipes say (framing.py). A stale
 job gets one more input, a file newer than its outputs and named by what differs, which Snakemake prints as the reason.
-A fresh one gets `ancient()` inputs, which wake nothing. Files that no rule makes are not shown to Snakemake at all.
+A fresh one gets `ancient()` inputs, which wake nothing, and only those that lead to a job that runs (shown.py). Files
+that no rule makes are not shown to Snakemake at all.
 
 What recipes have given before comes back from DVC's cache here, before there are jobs. A job's file under
 .snakemake/plan says what it is to make and from what (seal.py).
@@ -11,11 +12,9 @@ What recipes have given before comes back from DVC's cache here, before there ar
 import os
 import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-
-from snakemake.io import ancient
 
 from freshness import cached, folders, libraries, links, remotes
 from freshness.contents import PLANNED, digest, md5, write
@@ -23,6 +22,7 @@ from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
 from freshness.recall import bring_back
 from freshness.recipes import Recipes
+from freshness.shown import Shown
 from freshness.versions import Stages
 from startup.checks import be_alone, mend
 
@@ -34,6 +34,7 @@ class Plan:
 
     def __init__(self, workflow: Any, recipes: Recipes, stages: Stages) -> None:
         self.workflow, self.recipes, self.stages, self.judge = workflow, recipes, stages, Judge(recipes)
+        self.shown = Shown(self)
         self.params_md5 = md5(stages.params)
         for method in ("decide", "forced", "recorded", "stale", "shaken"):
             setattr(self, method, cache(getattr(self, method)))
@@ -46,6 +47,16 @@ class Plan:
             workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun and not workflow.touch
         )
 
+    @cached_property
+    def dvc(self) -> cached.Cache:
+        """DVC's cache, as it is configured once a run has begun."""
+        return cached.cache()
+
+    @cached_property
+    def remembered(self) -> dict[str, list[Path]]:
+        """What DVC's cache has of recipes, as this run began."""
+        return cached.remembered(self.dvc.folder)
+
     # What is to be done
 
     def decide(self) -> None:
@@ -56,9 +67,9 @@ class Plan:
         if self.real:
             be_alone()
             mend()
-            dvc = cached.cache()
-            links.settle(dvc.folder, dvc.links)
-            remotes.settle(dvc.unverified)
+            now = cached.cache()
+            links.settle(now.folder, now.links)
+            remotes.settle(now.unverified)
             self.stages.write()
         forget_old_markers()
         paths = [path for job in self.recipes.every_job for path in self.recipes.outputs(job).values()]
@@ -135,21 +146,26 @@ class Plan:
     # For Snakemake
 
     def awaited(self, outputs: Iterable[str]) -> list[Any]:
-        """Artifacts as inputs: those whose job runs as they are; the others ancient, and only if they are there."""
+        """Artifacts as inputs: those whose job runs as they are; of the others, as shown.py has them."""
         self.decide()
-        plain = {path: not self.workflow.is_main_process or self.woken(self.recipes.job_of(path)) for path in outputs}
-        return [path if woken else ancient(path) for path, woken in plain.items() if woken or Path(path).exists()]
+        if not self.workflow.is_main_process:
+            return list(outputs)
+        plain = {path: self.woken(self.recipes.job_of(path)) for path in outputs}
+        return [one for path, woken in plain.items() for one in ([path] if woken else self.shown.fresh([path]))]
 
-    def inputs(self, job: str, name: str) -> list[Any]:
-        """One input of a job, as Snakemake is to see it.
+    def inputs(self, job: str) -> dict[str, list[Any]]:
+        """Name -> inputs of a job, as Snakemake is to see them.
 
         Plain for a job that runs: Snakemake asks no job below one that runs for reasons of its own (snakemake#4166).
         """
         self.decide()
-        paths = [path for path in self.recipes.inputs_of(job)[name] if self.recipes.producer(path)]
+        made = {
+            name: [path for path in paths if self.recipes.producer(path)]
+            for name, paths in self.recipes.inputs_of(job).items()
+        }
         if not self.workflow.is_main_process or self.woken(job):
-            return paths
-        return [ancient(path) for path in paths if Path(path).exists()]
+            return made
+        return {name: self.shown.fresh(paths) for name, paths in made.items()}
 
     def markers(self, job: str) -> list[str]:
         """A file newer than a stale job's outputs for each difference."""
@@ -185,7 +201,7 @@ class Plan:
             write(Path(path), content, in_order=True)  # the first output names the job
         for job in self.recipes.every_job:
             if not self.woken(job) and (sealed := self.judge.intact(job)):
-                cached.remember(cached.cache_dir(), self.recipes.name(job), sealed)
+                cached.remember(self.dvc.folder, self.recipes.name(job), sealed)
 
     def job_content(self, job: str) -> dict[str, Any]:
         """What is written there."""
@@ -199,7 +215,7 @@ class Plan:
             "installed": {library: libraries.here(library) for library in recipe["libraries"]},
             "files": {path: _bytes_of(path) for path in modules} | self.recipes.sources_of(job),
             "inputs": self.recipes.artifacts_of(job),
-            "cache": str(cached.cache_dir()),
+            "cache": str(self.dvc.folder),
         }
 
     def _record(self, stages: list[str]) -> dict[str, Any]:

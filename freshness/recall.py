@@ -34,15 +34,16 @@ def _asked_for(plan: Any) -> list[str]:
 
 def _recall(plan: Any, job: str) -> bool:
     """Put in place what the job's recipe gave, from the very bytes of the inputs that are there."""
-    outputs, cache = plan.recipes.outputs(job), cached.cache()
-    for sealed in cached.recalled(cache.folder, plan.recipes.name(job)):
+    outputs = plan.recipes.outputs(job)
+    name = plan.recipes.name(job)
+    for sealed in cached.recalled(plan.dvc.folder, name, plan.remembered):
         if plan.judge.other_bytes(job, sealed) or plan.judge.not_accepted(sealed):
             continue
         if not plan.real:
             return True
         seal.recipe_path(job).unlink(missing_ok=True)
         paths = {key: seal.path_of(key, outputs) for key in sealed["bytes"]}
-        if cached.bring_back(cache, sealed, paths, outputs.values()):
+        if cached.bring_back(plan.dvc, sealed, paths, outputs.values()):
             write(seal.recipe_path(job), sealed)
             plan.judge_again()
             return True

@@ -20,6 +20,7 @@ from snakemake.iocontainers import Wildcards
 from freshness import libraries, seal
 from freshness.contents import contents
 from freshness.params import said
+from freshness.syntax import syntax_digests
 from workflow_scripts.lib.artifacts import provenance
 from workflow_scripts.lib.errors import StudyError
 
@@ -189,7 +190,7 @@ class Recipes:
     def code(self, rule: str) -> dict[str, str]:
         """Module file -> digest of its syntax, for all that a rule's command runs."""
         command = COMMAND.search(self.commands[rule])
-        return provenance.syntax_digests(command[1]) if command else {}
+        return syntax_digests(command[1]) if command else {}
 
     def versions(self, rule: str) -> dict[str, str]:
         """Library -> minor release, of those that count for a rule's command."""

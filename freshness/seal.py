@@ -144,7 +144,7 @@ def _same_syntax(file: str, job: Job) -> bool:
     planned = job["recipe"]["code"].get(file)
     if planned is None:
         return False
-    from workflow_scripts.lib.artifacts.provenance import syntax_digest  # seldom needed, and not quick to import
+    from freshness.syntax import syntax_digest  # seldom needed, and not quick to import
 
     return syntax_digest(Path(file)) == planned
 

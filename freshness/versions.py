@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from ruamel.yaml import YAML
@@ -19,6 +19,13 @@ HEADER = """\
 # `persist` leaves what is there to Snakemake, which makes only what is stale.
 """
 LIBRARIES = "requirements.lock"  # what DVC can see of them
+
+
+class Folder(NamedTuple):
+    """A stage's folder: its MD5 as DVC has it, of the list of its files and theirs; and all that the list names."""
+
+    md5: str
+    files: set[str]
 
 
 class Stages:
@@ -45,21 +52,22 @@ class Stages:
         """Where DVC has not what `dvc commit` would record now; nothing where it has, or where nothing is recorded."""
         if not Path("dvc.lock").exists():
             return []
-        have, want = _locked(), self._wanted()
+        folders = {stage: self._folder(stage) for stage in self.recipes.jobs}
+        have, want = _locked(), self._wanted(folders)
         behind = [*self.outdated(), *(f"{path} is behind params.yaml" for path in sources.behind(self.files))]
         behind += [f"dvc.lock is behind in {one}" for one in want if have.get(one) != want[one]]
-        return behind + [f"the cache of DVC lacks {stage}" for stage in self.recipes.jobs if not self._cached(stage)]
+        return behind + [
+            f"the cache of DVC lacks {stage}" for stage in self.recipes.jobs if not _cached(folders[stage])
+        ]
 
     def recorded(self, stage: str) -> bool:
         """Whether DVC has a stage just as it is."""
-        return _locked().get(stage) == self._wanted()[stage] and self._cached(stage)
+        folders = {stage: self._folder(stage) for stage in self.recipes.jobs}
+        return _locked().get(stage) == self._wanted(folders)[stage] and _cached(folders[stage])
 
-    def _wanted(self) -> dict[str, Any]:
-        """What dvc.lock is to say of each stage."""
-        params, folders = (
-            _read(self.params),
-            {self.folder(stage): self._folder(stage)[0] for stage in self.recipes.jobs},
-        )
+    def _wanted(self, listed: dict[str, Folder]) -> dict[str, Any]:
+        """What dvc.lock is to say of each stage, whose folders hold what is listed."""
+        params, folders = _read(self.params), {self.folder(stage): listed[stage].md5 for stage in listed}
 
         def digest(path: str) -> str | None:
             return folders[path] if path in folders else md5(Path(path)) if Path(path).exists() else None
@@ -74,19 +82,13 @@ class Stages:
             for stage, described in self.described().items()
         }
 
-    def _folder(self, stage: str) -> tuple[str, set[str]]:
-        """MD5 of a stage's folder as DVC has it, of the list of its files and theirs; and all that the list names."""
+    def _folder(self, stage: str) -> Folder:
         files: dict[str, str] = {}
         for job in self.recipes.jobs[stage]:
             files |= contents([*self.recipes.outputs(job).values(), str(seal.recipe_path(job))])
         rows = [{"md5": found, "relpath": os.path.relpath(path, self.folder(stage))} for path, found in files.items()]
         listed = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
-        return hashlib.md5(listed.encode()).hexdigest() + ".dir", set(files.values())
-
-    def _cached(self, stage: str) -> bool:
-        listed, files = self._folder(stage)
-        cache = cached.cache_dir()
-        return all(cached.object_path(cache, found).exists() for found in {listed, *files})
+        return Folder(hashlib.md5(listed.encode()).hexdigest() + ".dir", set(files.values()))
 
     def dvc_yaml(self) -> str:
         """The text of dvc.yaml."""
@@ -124,6 +126,12 @@ class Stages:
         local = [str(sources.digests(kind)) for name, kind in sources.KINDS.items() if name in named]
         code = sorted({module for rule in rules for module in self.recipes.code(rule)})
         return [*folders, *local, LIBRARIES, "rules/common.smk", f"rules/{stage}.smk", *code]
+
+
+def _cached(folder: Folder) -> bool:
+    """Whether DVC's cache has a folder's list and its files."""
+    cache = cached.cache_dir()
+    return all(cached.object_path(cache, found).exists() for found in {folder.md5, *folder.files})
 
 
 def _read(path: str | Path) -> dict[str, Any]:

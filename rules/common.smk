@@ -1,4 +1,5 @@
 # The study as params.yaml says it, checked before anything else, and what rules need of it.
+import gc
 import json
 import re
 import shlex
@@ -8,6 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 sys.path.insert(0, workflow.basedir)
+# What Snakemake makes for a job stays to the end; going through all of it for garbage took a fifth of a dry run.
+gc.freeze()
+gc.set_threshold(100_000, 50, 1000)
 
 from startup.bytecode import drop_stale
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from freshness import links, seal
 from freshness.contents import contents, load_sealed
+from freshness.syntax import syntax_digest
 from sharing import check, crate, layout, named
 from sharing.store import Cache, NoRemoteError, lists
-from workflow_scripts.lib.artifacts.provenance import syntax_digest
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.study.settings import read_study

@@ -11,9 +11,9 @@ import psutil
 import yaml
 
 from freshness.contents import contents, load, write
+from freshness.syntax import syntax_digests
 from startup.stop import unmoved
 from startup.warm import MODELS
-from workflow_scripts.lib.artifacts import provenance
 
 LOCK = Path(".snakemake/run.lock")
 CHECKED = Path(".snakemake/checked.json")
@@ -61,7 +61,7 @@ def check_study(files: list[str]) -> None:
     module = "workflow_scripts.lib.study.preflight"
     study = {
         "files": {path: contents([path]).get(path, "missing") for path in ["params.yaml", *files]},
-        "code": provenance.syntax_digests(module),
+        "code": syntax_digests(module),
     }
     if load(CHECKED) == study:
         return

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.lib.artifacts.provenance import modules_of
+from freshness.syntax import modules_of
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet
 from workflow_scripts.lib.patching.level import labels_shown
 from workflow_scripts.lib.patching.measures import (

@@ -148,7 +148,7 @@ def test_a_job_does_not_begin_on_an_artifact_of_another_recipe(ready):
 
 
 def test_comments_of_a_module_may_change(ready):
-    from workflow_scripts.lib.artifacts.provenance import syntax_digest
+    from freshness.syntax import syntax_digest
 
     planned = job()
     planned["recipe"]["code"]["code.py"] = syntax_digest(Path("code.py"))
@@ -188,6 +188,11 @@ def test_an_output_that_was_not_made_is_not_sealed(ready):
 # Brought back
 
 
+def recalled(name):
+    """What the cache has of a recipe, by a look at its index now."""
+    return list(cached.recalled(Path("cache"), name, cached.remembered(Path("cache"))))
+
+
 def cache(path):
     target = cached.object_path(Path("cache"), md5(Path(path)))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -200,10 +205,10 @@ def test_what_comes_back_is_whole_and_verified_or_does_not_come(ready):
     make()
     seal.seal(job(), Path("job.json"))
     name = seal.name(job()["recipe"])
-    assert not list(cached.recalled(Path("cache"), name)), "its bytes are not in the cache"
+    assert not recalled(name), "its bytes are not in the cache"
     spoilt = cache("made/x")
     cache("made/y/one")
-    (sealed,) = cached.recalled(Path("cache"), name)
+    (sealed,) = recalled(name)
     other = {"states": "new/x", "adapters": "new/y"}  # under another name
     paths = {key: seal.path_of(key, other) for key in sealed["bytes"]}
     spoilt.write_text("spoilt")
@@ -229,11 +234,11 @@ def test_an_entry_of_another_form_or_name_brings_nothing_back(here):
     sealed = {**RECIPE, "bytes": {}, "made_from": {}}
     name = seal.name(RECIPE)
     cached.remember(Path("cache"), name, sealed)
-    assert list(cached.recalled(Path("cache"), name)) == [sealed]
+    assert recalled(name) == [sealed]
     cached.remember(Path("cache"), name, {**sealed, "params": {"other": 1}})
-    assert not list(cached.recalled(Path("cache"), name))
+    assert not recalled(name)
     put(f"cache/recipes/{name[:2]}/{name}-1.json", '{"x": 1}')
-    assert not list(cached.recalled(Path("cache"), name))
+    assert not recalled(name)
 
 
 def test_a_cache_that_cannot_be_written_stops_no_job(here):

@@ -60,6 +60,14 @@ def test_a_comparison_gives_the_same_whatever_the_threads():
     assert rows(output) == ["1", "2"]
 
 
+def test_a_large_study_is_planned_recorded_and_brought_back():
+    """That nothing is left to do once it is recorded, and back, the benchmark itself asserts."""
+    output = printed("dry_run", "--jobs", "100", "--rounds", "1", fast=[])
+    assert re.search(r"^\| 133 \| here \|( [\d.]+ \([\d.]+\) \|){5}$", output, re.M), output
+    shares = [float(one) for one in re.findall(r"\| (\d+)% \| \d+% \|", output)]
+    assert 95 < sum(shares) < 105
+
+
 def test_what_a_gpu_is_asked_runs_on_tiny_shapes():
     output = printed("gpu", "--look", fast=[])
     errors = {

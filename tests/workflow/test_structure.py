@@ -18,8 +18,8 @@ from snakemake.utils import format as format_command
 
 from freshness import libraries
 from freshness.reads import Rules
+from freshness.syntax import module_path, modules_of
 from workflow_scripts.aggregate_similarity import named_cells
-from workflow_scripts.lib.artifacts.provenance import module_path, modules_of
 from workflow_scripts.lib.study.settings import Study
 
 ROOT = Path(__file__).parents[2]

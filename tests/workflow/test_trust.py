@@ -43,10 +43,12 @@ JUDGES = {
     "plan": ("decide", "stale", "forced", "woken", "inputs", "markers", "job_file", "_sort_out"),
     "recall": ("bring_back", "_asked_for", "_recall"),
     "folders": ("sort_out", "date_back", "newest"),
-    "cached": ("cache_dir", "recalled"),
+    "cached": ("cache_dir", "remembered", "recalled"),
+    "shown": ("fresh", "leads"),
+    "syntax": ("said", "syntax_digests"),
     "seal": ("altered", "name", "intact"),
 }
-CLASSES = {"recipes": "Recipes.", "judge": "Judge.", "plan": "Plan."}
+CLASSES = {"recipes": "Recipes.", "judge": "Judge.", "plan": "Plan.", "shown": "Shown."}
 
 
 @pytest.mark.parametrize(("module", "judge"), [(module, judge) for module in JUDGES for judge in JUDGES[module]])
@@ -547,7 +549,42 @@ def test_summaries_say_what_is_fresh(small):
     small.quiet()
 
 
-# 10 Names, and clones that share a cache
+# 10 What Snakemake is shown of what is fresh
+
+
+REPORT = "artifacts/render_report/report.html"
+
+
+def test_what_is_altered_far_above_a_fresh_target_is_made_again(copy):
+    """All between them is fresh, and shown because it leads there; what does not is no job of the run."""
+    path = copy.folder / "artifacts/sample_demonstrations/words/reference.parquet"
+    before = path.read_bytes()
+    flip(path)
+    copy.run("rm -r .dvc/cache/recipes")  # or it would come back without a job
+    output = copy.run(f"snakemake -n {REPORT}")
+    assert copy.jobs(output) == {"sample_demonstrations": 1}
+    assert "reference.parquet is not as it was made" in output
+    copy.run(f"snakemake --cores 2 {REPORT}")
+    assert path.read_bytes() == before
+    copy.quiet()
+
+
+def test_a_run_of_a_part_is_told_of_all_that_is_fresh(small):
+    small.params(aggregate_similarity__confidence=0.8)
+    try:
+        assert {"aggregate_similarity", "render_report"} <= small.planned().keys()
+        for part in ("--omit-from prepare_dataset", "--until compare_hidden_states"):
+            output = small.run(f"snakemake -n {part}")
+            assert small.jobs(output).keys() <= {"version_artifacts"}, output
+    finally:
+        small.run("git checkout -q params.yaml")
+
+
+def test_graphs_and_reports_have_the_jobs_that_are_fresh(small):
+    assert small.run("snakemake --dag 2>/dev/null").count("tune_lora") == 2
+
+
+# 11 Names, and clones that share a cache
 
 ENDS = {"version_artifacts", "all", "all_sources"} | {f"all_{stage}" for stage in STAGES}
 
@@ -575,7 +612,7 @@ def test_clones_that_share_a_cache_share_the_work(copy, small, tmp_path):
     assert other.run("git diff --stat -- dvc.lock") == ""
 
 
-# 11 What it costs
+# 12 What it costs
 
 
 def test_notes_do_not_grow_with_dry_runs(small):

@@ -104,6 +104,7 @@ bench: .venv/installed .venv-rivals/installed   ## measure everything, 40 minute
 	run python -m benchmarks.study --threads 1 $(if $(QUICK),--params benchmarks/look.yaml); \
 	run python -m benchmarks.compare $(if $(QUICK),--draws 3 --queries 20 --layers 2 --d-model 64); \
 	run python -m benchmarks.states_file $(if $(QUICK),$(LOOK) --queries 20 --draws 2); \
+	run python -m benchmarks.loading $(if $(QUICK),$(LOOK)); \
 	run python -m benchmarks.dry_run $(if $(QUICK),--cells 20 --gigabytes .01 --rounds 1); \
 	run python -m benchmarks.startup $(if $(QUICK),benchmarks/look.yaml); \
 	} 2>&1 | tee logs/bench.md

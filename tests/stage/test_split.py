@@ -18,10 +18,13 @@ from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.lora.config import adapter_config, save_adapter
 from workflow_scripts.lib.lora.train import tune
+from workflow_scripts.lib.models import split as split_module
 from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.sources import LocalModel
-from workflow_scripts.lib.models.split import HALF, product_by_parts, split, split_sum, splits
+from workflow_scripts.lib.models.split import HALF, product_by_parts, split, split_sum, splits, whole
+from workflow_scripts.lib.models.stored_halves import only_half_of
+from workflow_scripts.lib.models.weights import trained_model
 from workflow_scripts.lib.tuning.deltas import with_deltas
 from workflow_scripts.lib.tuning.full import save_deltas
 
@@ -160,6 +163,32 @@ def test_a_checkpoint_of_16_bits_stays_as_it_is_stored(half_folder, tmp_path):
         "LlamaForCausalLM",
     )
     assert read_about(tmp_path / "m").text.endswith("their products by parts (`precision: split`)")
+
+
+def test_weights_become_float32_where_they_are_and_are_the_same(half_folder, monkeypatch):
+    """As on a GPU: what travels there has 16 bits, if all of the checkpoint has."""
+    halves = {name: one.to(stored_half(half_folder)) for name, one in weights_of(half_folder).items()}
+    how = {"allow_pickle": False, "dtype": torch.float32, "device_map": {"": "cpu"}}
+    came = []
+    monkeypatch.setattr(split_module, "whole", lambda model: came.append(len(splits(model))) or whole(model))
+    for stored in (weights_of(half_folder), halves):
+        save_file(stored, half_folder / "model.safetensors", metadata={"format": "pt"})
+        plain, wide = (trained_model(half_folder, narrow=narrow, **how) for narrow in (False, True))
+        assert [*wide.state_dict()] == [*plain.state_dict()]
+        for name, one in plain.state_dict().items():
+            assert one.dtype == wide.state_dict()[name].dtype == torch.float32
+            assert torch.equal(one, wide.state_dict()[name]), name
+        assert list(map(type, wide.modules())) == list(map(type, plain.modules()))
+    assert came == [0, 0, 0, 3 * 7], "norms in float32 would be rounded, so there all are read as float32"
+
+
+def stored_half(folder):
+    return next(one.dtype for one in weights_of(folder).values() if one.dtype in HALF)
+
+
+def test_only_a_checkpoint_of_one_type_of_16_bits_travels_as_it_is():
+    found = [only_half_of(dict(enumerate(kinds))) for kinds in (["BF16"] * 2, ["F16"], ["BF16", "F32"], ["F32"], [])]
+    assert found == [torch.bfloat16, torch.float16, None, None, None]
 
 
 def test_what_would_be_rounded_is_refused(tiny_folder, half_folder, tmp_path):

@@ -116,6 +116,17 @@ def split(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
+def whole(model: PreTrainedModel) -> PreTrainedModel:
+    """Put split weights into float32 where they are, which is exact, one after the other; `model`, as never split."""
+    back = {kind: plain for plain, kind in BY_PARTS.items()}
+    for module in model.modules():
+        if type(module) in back:
+            weight: Any = module.weight
+            weight.data = weight.data.float()
+            module.__class__ = back[type(module)]
+    return model
+
+
 def splits(model: PreTrainedModel) -> dict[str, torch.dtype]:
     """Modules that multiply by parts, and the types of their weights; none where the model has one precision."""
     some = [(name, one) for name, one in model.named_modules() if isinstance(one, SplitLinear | SplitConv1D)]

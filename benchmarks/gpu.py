@@ -1,4 +1,4 @@
-"""What a GPU makes of a 7B model, in six minutes: states by parts, in float32 and bfloat16, copies, tuning, the plan.
+"""What a GPU makes of a 7B model, in seven minutes: states by parts, in float32 and bfloat16, copies, tuning, the plan.
 
 python -m benchmarks.gpu
 python -m benchmarks.gpu --look    # tiny shapes, on the CPU too

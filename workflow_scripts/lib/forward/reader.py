@@ -125,11 +125,11 @@ class Reader(Runner):
         lengths = [len(ids) + len(answer) - 1 for ids, answer in zip(run, answers, strict=True)]
         returning = Returning()
 
-        @torch.inference_mode()
         def batch(some: list[int]) -> Tensor:
             own = ([run[i] for i in some], [answers[i] for i in some])
-            (scores,) = returning.take(answer_scores(self.model, self.ways, past, *own)[0])
-            return scores
+            with torch.inference_mode():
+                scores, _ = answer_scores(self.model, self.ways, past, *own)
+            return returning.take(scores)[0]
 
         rows, back = self.in_batches(past, lengths, batch, self.budget, alone=alone)
         returning.settled()

@@ -72,7 +72,7 @@ def check_weights(folder: Path, *, allow_pickle: bool, by_parts: bool = False) -
     """ModelError where the weights are not those of the config; takes no memory for them, and seconds."""
     import torch
 
-    where = {"dtype": torch.float32, "device_map": {"": "meta"}}
+    where: dict[str, Any] = {"dtype": torch.float32, "device_map": {"": "meta"}}
     trained_model(folder, allow_pickle=allow_pickle, by_parts=by_parts, **where)
 
 

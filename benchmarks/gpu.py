@@ -174,10 +174,11 @@ def tuning(size: Size, device: str) -> None:
     how |= {"steps": size.steps, "max_grad_norm": 1.0, "tokens_per_batch": "auto", "adapters_at_once": 64}
     rows = []
     model = drawn(LlamaConfig(**size.llama), device).float()
-    for name, tf32 in (("float32", False), ("TF32", True), ("split", False)):
+    ways = {"float32": {}, "float32, recomputed": {"recompute": True}, "TF32": {"tf32": True}, "split": {}}
+    for name, own in ways.items():
         model = split(model, torch.bfloat16) if name == "split" else model
         memory(device)
-        started, *ends = steps(model, cases, TuneLora(**how, tf32=tf32))
+        started, *ends = steps(model, cases, TuneLora(**how | {"tf32": False} | own))
         step = median(end - before for before, end in pairwise(ends))
         rows.append([name, f"{step:.2f}", f"{ends[0] - started - step:.2f}", f"{memory(device):.1f}"])
     tokens = sum(len(ids) for some in examples for ids in some)

@@ -35,7 +35,9 @@ class Returning:
         if not any(one.is_cuda for one in tensors):
             return [one.cpu() for one in tensors]
         device = next(one.device for one in tensors if one.is_cuda)
-        stream = self.streams.setdefault(device, torch.cuda.Stream(device))
+        if device not in self.streams:
+            self.streams[device] = torch.cuda.Stream(device)
+        stream = self.streams[device]
         whole = [one.contiguous() for one in tensors]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):

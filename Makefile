@@ -104,12 +104,14 @@ bench: .venv/installed .venv-rivals/installed   ## measure everything, 40 minute
 	run python -m benchmarks.study --threads 1 $(if $(QUICK),--params benchmarks/look.yaml); \
 	run python -m benchmarks.compare $(if $(QUICK),--draws 3 --queries 20 --layers 2 --d-model 64); \
 	run python -m benchmarks.states_file $(if $(QUICK),$(LOOK) --queries 20 --draws 2); \
+	run python -m benchmarks.loading $(if $(QUICK),$(LOOK)); \
 	run python -m benchmarks.dry_run $(if $(QUICK),--jobs 100 --rounds 1); \
 	run python -m benchmarks.startup $(if $(QUICK),benchmarks/look.yaml); \
 	} 2>&1 | tee logs/bench.md
 
-bench-gpu: .venv/installed            ## measure a 7B model on the GPU here, in six minutes; QUICK=1 for a look without one
+bench-gpu: .venv/installed            ## measure a 7B model on the GPU here, in seven minutes; QUICK=1 for a look without one
 	python -m benchmarks.gpu $(if $(QUICK),--look)
+	python -m benchmarks.loading $(if $(QUICK),$(LOOK),--device cuda)
 
 schema: .venv/installed               ## write docs/params.schema.json from lib/study/settings.py
 	python -m workflow_scripts.lib.study.settings

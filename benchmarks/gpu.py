@@ -1,4 +1,4 @@
-"""What a GPU makes of a 7B model, in six minutes: states by parts, in float32 and bfloat16, tuning, windows, the plan.
+"""What a GPU makes of a 7B model, in seven minutes: states by parts, in float32 and bfloat16, copies, tuning, the plan.
 
 python -m benchmarks.gpu
 python -m benchmarks.gpu --look    # tiny shapes, on the CPU too
@@ -12,24 +12,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.profiler import profile, supported_activities
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, PreTrainedModel
 
 from benchmarks.clock import in_turns, random_rows
 from benchmarks.dump import LABELS, Rows, least_operations
 from benchmarks.tables import table
 from workflow_scripts.lib.data.prompts import Completion
+from workflow_scripts.lib.forward import transfers
+from workflow_scripts.lib.forward.budget import Budget
 from workflow_scripts.lib.forward.reader import Reader
+from workflow_scripts.lib.forward.token_batches import batches
 from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.lora.train import Case, tune
 from workflow_scripts.lib.models.split import product_by_parts, split
 
 CHECKED = 4  # queries that float64 reads
+SMALL = 1024  # tokens of a batch, where copies are looked at
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
 class Size(NamedTuple):
@@ -98,7 +105,7 @@ def reading(size: Size, device: str) -> None:
     prefix = [i for row in random_rows(size.demonstrations, 30, 50, vocabulary, 0) for i in row]
     queries = random_rows(size.queries, 20, 45, vocabulary, 1)
     model = drawn(LlamaConfig(**size.llama, max_position_embeddings=4096), device)
-    rows, states = [], {}
+    rows, moved, states = [], [], {}
     for name, one in arithmetics(model):
         if name == "float64":
             states[name] = whole_prompts(one, prefix, queries[:CHECKED])
@@ -109,10 +116,38 @@ def reading(size: Size, device: str) -> None:
         held, taken = memory(device), in_turns({name: lambda reader=reader: reader.read(prefix, queries)}, 2)[name]
         share = least_operations(one, prefix, queries) / rate(name, size.side, device) / taken
         rows.append([name, f"{taken:.2f}", f"{share:.2f}", f"{held:.1f}"])
+        moved += [[name, *row] for row in copies(reader, prefix, queries)]
     for row in rows:
         row.append(f"{error(states[row[0]], states['float64']):.1e}")
     print(f"{model.num_parameters() / 1e9:.2f}B parameters, {len(prefix)} tokens before {len(queries)} queries\n")
     print(table(["arithmetic", "seconds", "share of a plain product's rate", "memory, GiB", "largest error"], rows))
+    print(f"\nthe same in batches of {SMALL} tokens, and what is copied from the GPU\n")
+    print(table(["arithmetic", "copies", "seconds", "share in copies", "waits a batch"], moved))
+
+
+def copies(reader: Reader, prefix: list[int], queries: Rows) -> Iterator[list[str]]:
+    """Reading while each batch waits for its own copies, and while copies go beside the next batch.
+
+    In small batches, of which there are enough to see either.
+    """
+    usual, budget = transfers.AHEAD, reader.budget
+    reader.budget = Budget(SMALL, None)
+
+    def read(ahead: int) -> None:
+        transfers.AHEAD = ahead
+        reader.read(prefix, queries)
+
+    ways = {"each batch waits": partial(read, 0), "beside the next": partial(read, usual)}
+    taken = in_turns(ways, 2)
+    for name, way in ways.items():
+        with profile(activities=[*supported_activities()]) as seen:
+            way()
+        events = {one.key: one for one in seen.key_averages()}
+        copied = sum(one.self_device_time_total for key, one in events.items() if key.startswith("Memcpy DtoH"))
+        waits = sum(one.count for key, one in events.items() if key in WAITS)
+        count = sum(1 for _ in batches([len(ids) for ids in queries], SMALL))
+        yield [name, f"{taken[name]:.3f}", f"{copied / 1e6 / taken[name]:.3f}", f"{waits / count:.1f}"]
+    transfers.AHEAD, reader.budget = usual, budget
 
 
 @torch.inference_mode()
@@ -139,10 +174,11 @@ def tuning(size: Size, device: str) -> None:
     how |= {"steps": size.steps, "max_grad_norm": 1.0, "tokens_per_batch": "auto", "adapters_at_once": 64}
     rows = []
     model = drawn(LlamaConfig(**size.llama), device).float()
-    for name, tf32 in (("float32", False), ("TF32", True), ("split", False)):
+    ways = {"float32": {}, "float32, recomputed": {"recompute": True}, "TF32": {"tf32": True}, "split": {}}
+    for name, own in ways.items():
         model = split(model, torch.bfloat16) if name == "split" else model
         memory(device)
-        started, *ends = steps(model, cases, TuneLora(**how, tf32=tf32))
+        started, *ends = steps(model, cases, TuneLora(**how | {"tf32": False} | own))
         step = median(end - before for before, end in pairwise(ends))
         rows.append([name, f"{step:.2f}", f"{ends[0] - started - step:.2f}", f"{memory(device):.1f}"])
     tokens = sum(len(ids) for some in examples for ids in some)

@@ -133,11 +133,19 @@ def _untouched(file: str, before: Identity | None, now: Identity | None, job: Jo
 
 
 def changed_files(job: Job) -> Iterator[str]:
-    """Modules and data of a job whose bytes are not those planned; comments and layout of modules do not count."""
+    """Modules, data and models of a job whose bytes are not those planned.
+
+    Comments and layout of modules do not count. Files as they were last seen are not read again: a model's weights
+    would be, by every job.
+    """
     for file, planned in job["files"].items():
         path = Path(file)
-        if not path.exists() or (md5(path) != planned and not _same_syntax(file, job)):
+        if not path.exists() or (_bytes_of(file, job) != planned and not _same_syntax(file, job)):
             yield file
+
+
+def _bytes_of(file: str, job: Job) -> str:
+    return md5(Path(file)) if file in job["recipe"]["code"] else contents([file])[file]
 
 
 def _same_syntax(file: str, job: Job) -> bool:

@@ -106,8 +106,9 @@ def digest_of(path: str) -> dict[str, Any] | None:
     files = [file for file in files_in(path) if file.is_file()]
     if not files:
         return None
-    md5s = contents(map(str, files))
-    rows = [{"md5": found, "relpath": Path(file).relative_to(path).as_posix()} for file, found in md5s.items()]
+    # One by one, as recipes ask for them: what is remembered of a file is by what was asked.
+    md5s = {file: contents([str(file)])[str(file)] for file in files}
+    rows = [{"md5": found, "relpath": file.relative_to(path).as_posix()} for file, found in md5s.items()]
     listed = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
     digest = hashlib.md5(listed.encode()).hexdigest() + ".dir"
     return {"md5": digest, "size": sum(file.stat().st_size for file in files), "nfiles": len(files)}

@@ -1,7 +1,8 @@
 """What a GPU computes is what the CPU computes. On the CPU the same tests hold that they can pass."""
 
 import sys
-from contextlib import nullcontext
+import warnings
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -9,13 +10,18 @@ import torch
 from benchmarks import dump
 from benchmarks.clock import llama, random_rows
 from tests.stage.test_lora import TUNING, random_cases
+from workflow_scripts.lib.forward import transfers
 from workflow_scripts.lib.forward.allowed import found_ways
 from workflow_scripts.lib.forward.budget import FIRST, ON_CPU
-from workflow_scripts.lib.forward.reader import Reader
+from workflow_scripts.lib.forward.reader import LastToken, Reader
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.lora.config import adapter_config, save_adapter
 from workflow_scripts.lib.lora.train import tune
+from workflow_scripts.lib.models.load import load_model
+from workflow_scripts.lib.models.sources import LocalModel, PrepareModel
 from workflow_scripts.lib.models.split import split
+from workflow_scripts.lib.pocket.model import tokenizer
+from workflow_scripts.prepare_model import prepare_model
 
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 pytestmark = pytest.mark.stage
@@ -113,3 +119,57 @@ def test_answers_are_scored_and_written_the_same(device):
     assert torch.allclose(scores, expected, atol=1e-3)
     assert len({len(text) for text in written}) > 1
     assert texts == written
+
+
+@pytest.fixture
+def prepared_half(tmp_path):
+    """A model whose checkpoint is stored in bfloat16, and its weights."""
+    model = llama(256, 4, len(tokenizer())).bfloat16()
+    model.save_pretrained(tmp_path / "checkpoint")
+    tokenizer().save_pretrained(tmp_path / "checkpoint")
+    source, how = LocalModel(source="local", path=tmp_path / "checkpoint"), PrepareModel.model_construct()
+    prepare_model(source=source, settings=how, model=tmp_path / "prepared")
+    return tmp_path / "prepared", model.state_dict()
+
+
+def test_weights_that_travel_in_16_bits_are_those_of_the_checkpoint(device, prepared_half):
+    folder, stored = prepared_half
+    loaded = load_model(folder, device=device).model.state_dict()
+    assert [*loaded] == [*stored]
+    for name, one in stored.items():
+        assert loaded[name].device.type == device
+        assert torch.equal(loaded[name].cpu(), one.float()), name
+
+
+def test_copies_beside_the_next_batch_are_those_that_wait(device, monkeypatch):
+    reader = Reader(llama(256, 4, 300, device), LABELS, tokens_per_batch=64)
+    beside = reader.read(PREFIX, QUERIES), reader.score(PREFIX, QUERIES, [[60, 61]] * len(QUERIES))
+    monkeypatch.setattr(transfers, "AHEAD", 0)
+    waiting = reader.read(PREFIX, QUERIES), reader.score(PREFIX, QUERIES, [[60, 61]] * len(QUERIES))
+    assert torch.equal(beside[1], waiting[1])
+    for name in LastToken.__annotations__:
+        assert torch.equal(getattr(beside[0], name), getattr(waiting[0], name)), name
+
+
+def test_a_batch_more_is_no_more_waiting(device):
+    """torch warns of every call that waits for a GPU."""
+    reader, waits = Reader(llama(256, 4, 300, device), LABELS[:1], tokens_per_batch=64), {}
+    for queries in (QUERIES[:1], QUERIES):
+        reader.read(PREFIX, queries)
+        with warnings.catch_warnings(record=True) as told, waits_told(device):
+            warnings.simplefilter("always")
+            reader.read(PREFIX, queries)
+        waits[len(queries)] = sum("synchroniz" in str(one.message) for one in told)
+    assert waits[1] == waits[len(QUERIES)], waits
+
+
+@contextmanager
+def waits_told(device):
+    if device == "cpu":
+        yield
+        return
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

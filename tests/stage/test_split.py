@@ -1,5 +1,6 @@
 """Products by parts: their bound, states held against float64, adapters on top, and how models come to them."""
 
+from collections import Counter
 from copy import deepcopy
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import reference
 from tests.cell import Made, make
@@ -18,10 +20,23 @@ from workflow_scripts.lib.forward.reader import Reader
 from workflow_scripts.lib.lora.apply import with_adapter
 from workflow_scripts.lib.lora.config import adapter_config, save_adapter
 from workflow_scripts.lib.lora.train import tune
+from workflow_scripts.lib.models import split as split_module
 from workflow_scripts.lib.models.about import read_about
 from workflow_scripts.lib.models.files import ModelError
 from workflow_scripts.lib.models.sources import LocalModel
-from workflow_scripts.lib.models.split import HALF, product_by_parts, split, split_sum, splits
+from workflow_scripts.lib.models.split import (
+    HALF,
+    LARGEST,
+    _parts,
+    _scale,
+    product_by_parts,
+    split,
+    split_sum,
+    splits,
+    whole,
+)
+from workflow_scripts.lib.models.stored_halves import only_half_of
+from workflow_scripts.lib.models.weights import trained_model
 from workflow_scripts.lib.tuning.deltas import with_deltas
 from workflow_scripts.lib.tuning.full import save_deltas
 
@@ -36,6 +51,40 @@ def drawn(dtype, rows=64, d_in=300, d_out=200):
     x = torch.randn(rows, d_in) * torch.randn(d_in).mul(3).exp()
     x[:, 7], x[1], x[2] = 5e3, 0, x[2] * 1e-30
     return x, (torch.randn(d_in, d_out) / d_in**0.5).to(dtype)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("dtype", HALF)
+def test_parts_are_what_is_left_each_rounded_and_no_more_is_computed(dtype, parts):
+    x, _ = drawn(dtype)
+    with Counted() as counted:
+        found = _parts(x, dtype, parts)
+    left = x.double()
+    for one in found:
+        assert torch.equal(one, left.to(dtype))
+        left = left - one.double()
+    assert (counted.ran["copy_"], counted.ran["sub"]) == (parts, parts - 1)
+
+
+class Counted(TorchDispatchMode):
+    """How often which operation ran."""
+
+    def __init__(self):
+        super().__init__()
+        self.ran = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.ran[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_rows_of_float16_are_scaled_to_below_its_largest_number():
+    x, _ = drawn(torch.float16)
+    scaled = (x * _scale(x)).abs().amax(-1)
+    assert torch.equal(_scale(x).frexp().mantissa, torch.full((len(x), 1), 0.5))
+    assert (scaled[x.any(-1)] < 2**LARGEST).all()
+    assert (scaled[x.any(-1)] >= 2 ** (LARGEST - 1)).all()
+    assert torch.equal(_scale(-x), _scale(x))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
@@ -160,6 +209,32 @@ def test_a_checkpoint_of_16_bits_stays_as_it_is_stored(half_folder, tmp_path):
         "LlamaForCausalLM",
     )
     assert read_about(tmp_path / "m").text.endswith("their products by parts (`precision: split`)")
+
+
+def test_weights_become_float32_where_they_are_and_are_the_same(half_folder, monkeypatch):
+    """As on a GPU: what travels there has 16 bits, if all of the checkpoint has."""
+    halves = {name: one.to(stored_half(half_folder)) for name, one in weights_of(half_folder).items()}
+    how = {"allow_pickle": False, "dtype": torch.float32, "device_map": {"": "cpu"}}
+    came = []
+    monkeypatch.setattr(split_module, "whole", lambda model: came.append(len(splits(model))) or whole(model))
+    for stored in (weights_of(half_folder), halves):
+        save_file(stored, half_folder / "model.safetensors", metadata={"format": "pt"})
+        plain, wide = (trained_model(half_folder, narrow=narrow, **how) for narrow in (False, True))
+        assert [*wide.state_dict()] == [*plain.state_dict()]
+        for name, one in plain.state_dict().items():
+            assert one.dtype == wide.state_dict()[name].dtype == torch.float32
+            assert torch.equal(one, wide.state_dict()[name]), name
+        assert list(map(type, wide.modules())) == list(map(type, plain.modules()))
+    assert came == [0, 0, 0, 3 * 7], "norms in float32 would be rounded, so there all are read as float32"
+
+
+def stored_half(folder):
+    return next(one.dtype for one in weights_of(folder).values() if one.dtype in HALF)
+
+
+def test_only_a_checkpoint_of_one_type_of_16_bits_travels_as_it_is():
+    found = [only_half_of(dict(enumerate(kinds))) for kinds in (["BF16"] * 2, ["F16"], ["BF16", "F32"], ["F32"], [])]
+    assert found == [torch.bfloat16, torch.float16, None, None, None]
 
 
 def test_what_would_be_rounded_is_refused(tiny_folder, half_folder, tmp_path):

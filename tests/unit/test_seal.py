@@ -140,6 +140,19 @@ def test_a_job_does_not_begin_on_what_was_not_planned(ready, path):
         seal.begin(planned, Path("job.json"))
 
 
+def test_data_and_models_that_were_seen_are_read_by_no_job_again(ready, monkeypatch):
+    """Weights of 13 GB would take each job a quarter of a minute."""
+    planned, read = job(), []
+    contents.contents(["data.csv"])  # as the run that plans has seen it
+    for module in (contents, seal):
+        monkeypatch.setattr(module, "md5", lambda path: read.append(str(path)) or md5(path))
+    seal.begin(planned, Path("job.json"))
+    assert read == ["code.py"]
+    put("data.csv", "b")
+    with pytest.raises(seal.ChangedError, match=r"data\.csv"):
+        seal.begin(planned, Path("job.json"))
+
+
 def test_a_job_does_not_begin_on_an_artifact_of_another_recipe(ready):
     planned = job()
     planned["inputs"]["input"][0]["recipe"] = "another"

@@ -54,6 +54,12 @@ def test_every_file_of_states_gives_back_what_was_written():
     assert len(rows(output)) == 5
 
 
+def test_a_job_reads_a_model_that_was_seen_once():
+    told = rows(printed("loading"))
+    assert told[:2] == ["every byte read for its digest", "files as they were last seen"]
+    assert len(told) == 8
+
+
 def test_a_comparison_gives_the_same_whatever_the_threads():
     output = printed("compare", "--draws", "3", "--queries", "20", "--layers", "2", "--d-model", "64", fast=[])
     assert "1 different results of 2" in output

@@ -44,7 +44,8 @@ def folded(model: PreTrainedModel, prefix: FrozenPrefix) -> Iterator[None]:
     states on a short prompt first.
     """
     before, name = model.config._attn_implementation, WINDOWED if prefix.windowed else NAME
-    ALL_ATTENTION_FUNCTIONS.register(name, partial(_attention, prefix))
+    later: dict[tuple[int, torch.device], Tensor] = {}
+    ALL_ATTENTION_FUNCTIONS.register(name, partial(_attention, prefix, later))
     model.config._attn_implementation = name
     prefix.join(False)
     try:
@@ -56,6 +57,7 @@ def folded(model: PreTrainedModel, prefix: FrozenPrefix) -> Iterator[None]:
 
 def _attention(
     prefix: FrozenPrefix,
+    later: dict[tuple[int, torch.device], Bool[Tensor, "token key"]],
     module: nn.Module,
     query: Float[Tensor, "row head token d_head"],
     key: Float[Tensor, "row kv_head token d_head"],
@@ -66,15 +68,20 @@ def _attention(
     s_aux: Float[Tensor, " head"] | None = None,
     **others: Any,
 ) -> tuple[Float[Tensor, "row token head d_head"], None]:
-    """`s_aux`: logits of a sink, which takes a share of each query's attention and gives nothing."""
+    """`s_aux`: logits of a sink, which takes a share of each query's attention and gives nothing.
+
+    `later` keeps, for all layers, which tokens come after which.
+    """
     rows, heads, tokens, width = query.shape
     kv_heads, groups = key.shape[1], heads // key.shape[1]
     scaled = query * (width**-0.5 if scaling is None else scaling)
     grouped = scaled.reshape(rows, kv_heads, groups, tokens, width)
     layer = prefix.frozen[cast(int, module.layer_idx)]
     seen = _seen(layer.kept, tokens, attention_mask) if isinstance(layer, FrozenWindow) else None
-    causal = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).tril()
-    of_before, of_own = (None, ~causal) if seen is None else (~seen[:, :-tokens], ~seen[:, -tokens:])
+    if seen is None:
+        of_before, of_own = None, _later(later, tokens, query.device)
+    else:
+        of_before, of_own = ~seen[:, :-tokens], ~seen[:, -tokens:]
     own, own_size = _weighted(grouped.flatten(2, 3), key, value, softcap, of_own)
     keys, values = layer.prefix
     of_rows = grouped.permute(1, 0, 2, 3, 4).flatten(1, 3)
@@ -87,6 +94,15 @@ def _attention(
         size = torch.logaddexp(before_size, own_size).reshape(rows, heads, tokens, 1)
         joined = joined * (size - s_aux.view(-1, 1, 1)).sigmoid().to(joined.dtype)
     return joined.transpose(1, 2).contiguous(), None
+
+
+def _later(
+    known: dict[tuple[int, torch.device], Tensor], tokens: int, device: torch.device
+) -> Bool[Tensor, "token key"]:
+    """True for the keys after each token."""
+    if (tokens, device) not in known:
+        known[tokens, device] = torch.ones(tokens, tokens, dtype=torch.bool, device=device).triu(1)
+    return known[tokens, device]
 
 
 def _seen(kept: int, tokens: int, mask: Tensor | None) -> Bool[Tensor, "token key"]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.forward.reader import Ids, LastToken, Reader
+from workflow_scripts.lib.forward.transfers import sent
 from workflow_scripts.lib.models.blocks import decoder_blocks
 
 NO_LAYER = slice(0)
@@ -44,7 +45,8 @@ def _put(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What a module is given, with states in some places."""
     patched = (args[0] if args else kwargs["hidden_states"]).clone()
-    patched[rows.to(patched.device), columns.to(patched.device)] = states.to(patched)
+    at, states = (sent(rows, patched.device), sent(columns, patched.device)), sent(states, patched.device)
+    patched[at] = states.to(patched.dtype)
     return ((patched, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": patched})
 
 

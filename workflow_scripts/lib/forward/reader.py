@@ -22,6 +22,7 @@ from workflow_scripts.lib.forward.positions import Span, taken_at
 from workflow_scripts.lib.forward.runner import Runner
 from workflow_scripts.lib.forward.settings import LAST, Position
 from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix, Parts, encoded
+from workflow_scripts.lib.forward.transfers import Returning
 from workflow_scripts.lib.forward.ways import Ids, Ways, answer_scores, last_states
 from workflow_scripts.lib.progress import log
 
@@ -40,9 +41,9 @@ class StateError(StudyError):
 
 @dataclass(frozen=True)
 class LastToken:
-    """What is read at the last token of each prompt; float32, on the CPU, in the prompts' order.
+    """What is read at the last token of each prompt; float32, in main memory, in the prompts' order.
 
-    The states are those of the layers that were asked for.
+    Of a batch it is where the model is. The states are those of the layers that were asked for.
     """
 
     states: Float[Tensor, "prompt layer d_model"]
@@ -95,15 +96,17 @@ class Reader(Runner):
         PromptError for a prompt that memory does not hold, PrefixError where `parts` cannot stand there.
         """
         past, run = self.split(prefix, queries, self.more, parts)
-        lengths = [len(ids) for ids in run]
+        lengths, returning = [len(ids) for ids in run], Returning()
 
         def batch(some: list[int]) -> LastToken:
             own = [run[i] for i in some]
             span = taken_at(self.position, [lengths[i] for i in some], [len(queries[i]) for i in some])
             with within(some, own):
-                return _one_batch(self.model, self.ways, past, own, span, self.labels, layers)
+                read = _one_batch(self.model, self.ways, past, own, span, self.labels, layers)
+            return LastToken(*returning.take(*(getattr(read, name) for name in LastToken.__annotations__)))
 
         rows, back = self.in_batches(past, lengths, batch, self.budget, more=self.more, alone=alone)
+        returning.settled()
         read = LastToken(*(torch.cat([getattr(row, name) for row in rows])[back] for name in LastToken.__annotations__))
         check_states(read.states)
         return read
@@ -120,13 +123,16 @@ class Reader(Runner):
         """The log-probability of an answer of its own after `prefix` + each query: the sum over its tokens."""
         past, run = self.split(prefix, queries, max(map(len, answers)) - 1, parts)
         lengths = [len(ids) + len(answer) - 1 for ids, answer in zip(run, answers, strict=True)]
+        returning = Returning()
 
-        @torch.inference_mode()
         def batch(some: list[int]) -> Tensor:
             own = ([run[i] for i in some], [answers[i] for i in some])
-            return answer_scores(self.model, self.ways, past, *own)[0].cpu()
+            with torch.inference_mode():
+                scores, _ = answer_scores(self.model, self.ways, past, *own)
+            return returning.take(scores)[0]
 
         rows, back = self.in_batches(past, lengths, batch, self.budget, alone=alone)
+        returning.settled()
         return torch.cat(rows)[back]
 
     def write(
@@ -207,12 +213,12 @@ def _one_batch(
         else answer_scores(model, ways, past, queries, [label] * len(queries))
         for label in labels
     ]
-    kept = states[:, layers].float().cpu()
+    kept = states[:, layers].float()
     if not labels:
-        return LastToken(kept, torch.empty(len(queries), 0), torch.full((len(queries),), -1), top.cpu())
-    scores, likeliest = (torch.stack(part, dim=1).cpu() for part in zip(*answers, strict=True))
+        return LastToken(kept, torch.empty(len(queries), 0), torch.full((len(queries),), -1), top)
+    scores, likeliest = (torch.stack(part, dim=1) for part in zip(*answers, strict=True))
     open_label = torch.where(likeliest.any(1), likeliest.int().argmax(1), -1)
-    return LastToken(kept, scores, open_label, top.cpu())
+    return LastToken(kept, scores, open_label, top)
 
 
 def _ends(model: PreTrainedModel) -> set[int]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workflow_scripts.lib.forward.positions import Span
+from workflow_scripts.lib.forward.transfers import sent
 from workflow_scripts.lib.models.blocks import decoder_blocks
 
 LAYERS = "0 = embeddings, 1..L = block outputs, L after the final norm"
@@ -29,7 +30,7 @@ def head_at(
 
     def chosen(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         device = args[0].device
-        return (args[0][rows.to(device), columns.to(device)],)
+        return (args[0][sent(rows, device), sent(columns, device)],)
 
     with _removed(model.get_output_embeddings().register_forward_pre_hook(chosen)):
         yield
@@ -50,7 +51,7 @@ def states_at(model: PreTrainedModel, span: Span, columns: Int[Tensor, " row"]) 
     with ExitStack() as stack:
         for one in (*decoder_blocks(model), model.get_output_embeddings()):
             stack.enter_context(_removed(one.register_forward_pre_hook(tap, with_kwargs=True)))
-        stack.enter_context(head_at(model, torch.arange(len(columns)), columns))
+        stack.enter_context(head_at(model, torch.arange(len(columns), device=columns.device), columns))
         yield layers
 
 

@@ -15,6 +15,7 @@ from workflow_scripts.lib.forward.positions import Span, last_of
 from workflow_scripts.lib.forward.shared_prefix import FrozenPrefix
 from workflow_scripts.lib.forward.taps import head_at, states_at
 from workflow_scripts.lib.forward.token_batches import right_padded
+from workflow_scripts.lib.forward.transfers import sent
 
 Ids = Sequence[int]
 
@@ -44,14 +45,15 @@ def last_states(
 ) -> tuple[Float[Tensor, "row layer d_model"], Float[Tensor, "row vocabulary"]]:
     """One forward; logits at each query's last token, and states there, or over a span of tokens."""
     lengths = [len(ids) for ids in queries]
-    columns, span = torch.tensor(lengths) - 1, span or last_of(lengths)
+    columns = sent(torch.tensor(lengths) - 1, model.device)
+    span = (span or last_of(lengths)).on(model.device)
     if ways.hooks:
         with states_at(model, span, columns) as layers:
             logits = _forward(model, ways, past, queries).logits
     else:
         output = _forward(model, ways, past, queries, output_hidden_states=True)
         layers = [span.of(layer) for layer in output.hidden_states]
-        logits = output.logits[torch.arange(len(queries)), columns]
+        logits = output.logits[torch.arange(len(queries), device=columns.device), columns]
     return torch.stack([layer.to(logits.device) for layer in layers], dim=1), logits
 
 
@@ -64,8 +66,8 @@ def answer_scores(
     each of them is what the model would write if it always took the likeliest token.
     """
     both = list(zip(queries, answers, strict=True))
-    rows = torch.tensor([row for row, answer in enumerate(answers) for _ in answer])
-    columns = torch.tensor([len(ids) - 1 + i for ids, answer in both for i in range(len(answer))])
+    rows = sent(torch.tensor([row for row, answer in enumerate(answers) for _ in answer]), model.device)
+    columns = sent(torch.tensor([len(ids) - 1 + i for ids, answer in both for i in range(len(answer))]), model.device)
     continued = [[*ids, *answer[:-1]] for ids, answer in both]
     if ways.hooks:
         with head_at(model, rows, columns):
@@ -73,9 +75,9 @@ def answer_scores(
     else:
         logits = _forward(model, ways, past, continued).logits[rows, columns]
     log_probs = logits.float().log_softmax(-1)
-    tokens = torch.tensor([token for answer in answers for token in answer], device=log_probs.device)
+    tokens = sent(torch.tensor([token for answer in answers for token in answer]), log_probs.device)
     lengths = [len(answer) for answer in answers]
-    scores = log_probs[torch.arange(len(tokens)), tokens].split(lengths)
+    scores = log_probs[torch.arange(len(tokens), device=tokens.device), tokens].split(lengths)
     likeliest = (log_probs.argmax(-1) == tokens).split(lengths)
     return torch.stack([one.sum() for one in scores]), torch.stack([one.all() for one in likeliest])
 
@@ -95,7 +97,7 @@ def inputs_on(
 
     Position ids continue after it; stated, because a model may count them from the batch it is given.
     """
-    ids = rows.to(model.device)
+    ids = sent(rows, model.device)
     inputs: dict[str, Any] = {"input_ids": ids}
     if "use_cache" in signature(model.forward).parameters:
         inputs["use_cache"] = past is not None

@@ -99,7 +99,12 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
     by_parts = reference.precision == "split"
     if reference.takes_weights:
         how = {"dtype": dtype, "device_map": placement, "by_parts": by_parts}
-        model = trained_model(folder, allow_pickle=reference.allow_pickle, **how)
+        # What goes to a GPU as it is stored is half as much, and a CPU takes longer than that to make float32 of it.
+        narrow = dtype == torch.float32 and _gpus(asked) == 1
+        try:
+            model = trained_model(folder, allow_pickle=reference.allow_pickle, narrow=narrow, **how)
+        except torch.OutOfMemoryError:
+            raise _does_not_fit(folder, reference) from None
         if reference.random_seed is not None:
             draw_blocks(model, random_model(load_config(folder), reference.random_seed))
     else:
@@ -108,12 +113,16 @@ def load_model(prepared: Path, device: str | None = None) -> LoadedModel:
             split(model, half_to_draw(model.config))
         model = model.to(_one_device(placement))
     if any(parameter.is_meta for parameter in model.parameters()):
-        held = "16 bits" if by_parts else reference.dtype
-        raise ModelError(
-            f"{folder}: the GPUs do not hold the whole model in {held}, and running it from disk or main memory "
-            "layer by layer would take weeks; use more GPUs (`cards`), a smaller `dtype`, or `device: cpu`"
-        )
+        raise _does_not_fit(folder, reference)
     return LoadedModel(model.eval(), load_tokenizer(folder))
+
+
+def _does_not_fit(folder: Path, reference: ModelReference) -> ModelError:
+    held = "16 bits" if reference.precision == "split" else reference.dtype
+    return ModelError(
+        f"{folder}: the GPUs do not hold the whole model in {held}, and running it from disk or main memory "
+        "layer by layer would take weeks; use more GPUs (`cards`), a smaller `dtype`, or `device: cpu`"
+    )
 
 
 def in_float32(model: "PreTrainedModel", prepared: Path) -> "PreTrainedModel":
@@ -168,6 +177,15 @@ def _check_device(device: str) -> None:
             f"device {device} cannot be used here ({str(error).splitlines()[0]}); name another `device` for the "
             "model in params.yaml, such as auto or cpu"
         ) from None
+
+
+def _gpus(asked: str) -> int:
+    """How many GPUs a model may be on."""
+    import torch
+
+    if asked == "auto":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(asked.startswith("cuda"))
 
 
 def _one_device(placement: Any) -> str:

@@ -52,15 +52,16 @@ def _product(x: Tensor, matrix: Tensor, parts: int) -> Tensor:
     scale = _scale(rows) if matrix.dtype == torch.float16 else None
     stacked = _parts(rows if scale is None else rows * scale, matrix.dtype, parts)
     summed = _multiplied(stacked.flatten(0, 1), matrix).view(parts, len(rows), -1).sum(0)
-    return (summed if scale is None else summed / scale).view(*x.shape[:-1], -1)
+    return (summed if scale is None else summed.div_(scale)).view(*x.shape[:-1], -1)
 
 
 def _parts(rows: Float[Tensor, "row d_in"], dtype: torch.dtype, parts: int) -> Float[Tensor, "part row d_in"]:
     """Numbers of 16 bits whose sum over parts is `rows`, as far as so many parts hold it."""
     found, left = torch.empty(parts, *rows.shape, dtype=dtype, device=rows.device), rows
-    for part in range(parts):
+    found[0] = left
+    for part in range(1, parts):
+        left = left - found[part - 1]
         found[part] = left
-        left = left - found[part]
     return found
 
 
@@ -113,6 +114,17 @@ def split(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
             module.__class__ = BY_PARTS[type(module)]
             weight: Any = module.weight
             module.weight = nn.Parameter(weight.data.to(dtype), requires_grad=weight.requires_grad)
+    return model
+
+
+def whole(model: PreTrainedModel) -> PreTrainedModel:
+    """Put split weights into float32 where they are, which is exact, one after the other; `model`, as never split."""
+    back = {kind: plain for plain, kind in BY_PARTS.items()}
+    for module in model.modules():
+        if type(module) in back:
+            weight: Any = module.weight
+            weight.data = weight.data.float()
+            module.__class__ = back[type(module)]
     return model
 
 

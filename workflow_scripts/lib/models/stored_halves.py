@@ -23,6 +23,12 @@ def half_of(folder: Path, stored: Mapping[str, str]) -> torch.dtype:
     return STORED[kinds.most_common(1)[0][0]]
 
 
+def only_half_of(stored: Mapping[str, str]) -> torch.dtype | None:
+    """The type of 16 bits that every tensor of a checkpoint is stored in; None where they are of others, or several."""
+    kinds = {*stored.values()}
+    return STORED.get(kinds.pop()) if len(kinds) == 1 else None
+
+
 def half_to_draw(config: PreTrainedConfig) -> torch.dtype:
     """The type of 16 bits for weights that are drawn: the one that the config names, or bfloat16."""
     return config.dtype if config.dtype in HALF else torch.bfloat16

@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 
 def trained_model(
-    folder: Path, *, allow_pickle: bool, dtype: Any, device_map: Any, by_parts: bool = False
+    folder: Path, *, allow_pickle: bool, dtype: Any, device_map: Any, by_parts: bool = False, narrow: bool = False
 ) -> "PreTrainedModel":
     """A model with the weights of a folder; nothing of a checkpoint is executed.
 
     `by_parts`: weights of linear modules stay as they are stored, in 16 bits, and multiply by parts (models/split.py).
-    ModelError where the folder cannot be loaded as it is, and where its weights are not those of its config.
+    `narrow`: they travel to where they are to be as they are stored, where all are of one type of 16 bits, and become
+    float32 there. ModelError where the folder cannot be loaded as it is, and where its weights are not those of its
+    config.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-    from workflow_scripts.lib.models import stored_halves
+    from workflow_scripts.lib.models import split, stored_halves
 
     disable_progress_bar()
     set_verbosity_error()  # its report is read here, and said in one line
@@ -40,8 +42,9 @@ def trained_model(
     files_read(folder, allow_pickle=allow_pickle, weights=True)
     stored = _stored(folder, allow_pickle)
     kind: Any = AutoModelForCausalLM
-    if by_parts:
-        kind = stored_halves.split_class(type(empty_model(config)), stored_halves.half_of(folder, stored))
+    half = stored_halves.half_of(folder, stored) if by_parts else stored_halves.only_half_of(stored) if narrow else None
+    if half:
+        kind = stored_halves.split_class(type(empty_model(config)), half)
     try:
         loaded: Any = kind.from_pretrained(
             folder,
@@ -59,17 +62,17 @@ def trained_model(
     model, report = loaded
     check_report(folder, config, report)
     _check_types(folder, model, stored)
-    if by_parts:
+    if half:
         model.__class__ = kind.__base__
         stored_halves.check_exact(folder, model, stored)
-    return model
+    return model if by_parts else split.whole(model)
 
 
 def check_weights(folder: Path, *, allow_pickle: bool, by_parts: bool = False) -> None:
     """ModelError where the weights are not those of the config; takes no memory for them, and seconds."""
     import torch
 
-    where = {"dtype": torch.float32, "device_map": {"": "meta"}}
+    where: dict[str, Any] = {"dtype": torch.float32, "device_map": {"": "meta"}}
     trained_model(folder, allow_pickle=allow_pickle, by_parts=by_parts, **where)
 
 

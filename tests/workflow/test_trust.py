@@ -44,6 +44,7 @@ JUDGES = {
     "recall": ("bring_back", "_asked_for", "_recall"),
     "folders": ("sort_out", "date_back", "newest"),
     "cached": ("cache_dir", "recalled"),
+    "configured": ("settings",),
     "seal": ("altered", "name", "intact"),
 }
 CLASSES = {"recipes": "Recipes.", "judge": "Judge.", "plan": "Plan."}

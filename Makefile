@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = pip-compile --quiet --strip-extras --no-header --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-options
 
 .PHONY: reproduce test test-slow test-gpu test-remotes test-slurm test-kills test-states bench bench-gpu check plan explain forget status compare \
-	findings remote verify-remote fetch export verify gc slurm lint format environment lock schema
+	findings remote verify-remote fetch export import verify gc slurm lint format environment lock schema
 
 reproduce: .venv/installed            ## make the study that params.yaml describes; STUDY=studies/... takes that first
 	$(if $(STUDY),python -m startup.take $(STUDY))
@@ -67,6 +67,9 @@ fetch: .venv/installed                ## bring STAGE=render_report, MODEL=name o
 export: .venv/installed               ## write the study to FOLDER=, to be read and checked without any of this; verify checks it
 	@python -m sharing.export --folder "$(FOLDER)"
 
+import: .venv/installed               ## take an exported FOLDER= into the cache, so that snakemake brings its artifacts back
+	@python -m sharing.importing --folder "$(FOLDER)"
+
 verify: .venv/installed               ## check an exported FOLDER=
 	@python -I sharing/check.py "$(FOLDER)"
 
@@ -119,7 +122,7 @@ schema: .venv/installed               ## write docs/params.schema.json from lib/
 findings: .venv/installed             ## write docs/findings.md from the study that was made here
 	python -m workflow_scripts.lib.report.claims_page docs/findings.md
 
-environment: .venv/installed          ## make .venv only
+environment: .venv/installed          ## make .venv only; WITHOUT_DVC=1 leaves DVC out (docs/sharing.md)
 
 lock: .venv/installed-dev             ## pin the newest versions that fit the .in files
 	pip install pip-tools
@@ -134,7 +137,7 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 
 .venv/installed: requirements.lock
 	$(python) -m venv .venv
-	pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	grep -v $(if $(WITHOUT_DVC),^dvc,^$$) requirements.lock | pip install --quiet --disable-pip-version-check --requirement /dev/stdin
 	touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/installed

@@ -5,30 +5,29 @@ under DVC's names. So clones that share a cache share this, too. `dvc gc` leaves
 brings nothing back.
 """
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freshness import links, remotes
+from freshness import configured, links
 from freshness.contents import PARTS, digest, files_of, load, load_sealed, md5, write
-
-CONFIGS = (".dvc/config", ".dvc/config.local", "/etc/xdg/dvc/config", "~/Library/Application Support/dvc/config")
-KNOWN = Path(".snakemake/cache.json")
 
 
 class Cache(NamedTuple):
     """Where DVC keeps its cache, and what its configuration says.
 
-    `links`: those of `cache.type`; nothing where it is DVC's own choice. `unverified`: remotes that are believed.
+    `links`: those of `cache.type`; nothing where it is DVC's own choice. `shared`: whether a group writes to it.
     """
 
     folder: Path
     links: list[str]
-    unverified: Sequence[Sequence[str]] = ()
+    shared: bool = False
+
+    @property
+    def hard(self) -> bool:
+        """Whether an artifact and its object may be one file."""
+        return links.HARD in self.links
 
 
 def cache_dir() -> Path:
@@ -37,26 +36,12 @@ def cache_dir() -> Path:
 
 
 def cache() -> Cache:
-    """DVC's cache; DVC is asked again when its configuration has changed."""
-    own = f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/dvc/config"
-    paths = [Path(config).expanduser() for config in (*CONFIGS, own)]
-    configured = {"here": str(Path.cwd())} | {str(path): md5(path) for path in paths if path.exists()}
-    configured |= {key: value for key, value in os.environ.items() if key.startswith(("DVC_", "XDG_"))}
-    known = load(KNOWN) or {}
-    if known.get("configured") != configured or not {"cache", "links", "unverified"} <= known.keys():
-        asked = _dvc("cache", "dir")
-        if asked.returncode:
-            sys.exit(f"DVC does not say where its cache is: {asked.stderr.strip()}")
-        kinds = _dvc("config", "cache.type").stdout.strip()
-        believed = remotes.unverified(_dvc("config", "--list", "--show-origin").stdout)
-        known = {"configured": configured, "cache": asked.stdout.strip(), "links": kinds, "unverified": believed}
-        write(KNOWN, known)
-    links_said = [kind for part in known["links"].split(",") if (kind := part.strip("[]' "))]
-    return Cache(Path(known["cache"]), links_said, known["unverified"])
-
-
-def _dvc(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=False)
+    """DVC's cache, as its configuration has it now."""
+    said = configured.settings()
+    folder = configured.path_of(said["cache.dir"]) if "cache.dir" in said else Path(".dvc/cache").absolute()
+    kinds = said["cache.type"].value.split(",") if "cache.type" in said else []
+    shared = "cache.shared" in said and said["cache.shared"].value == "group"
+    return Cache(folder, [kind for one in kinds if (kind := one.strip("[]'\" "))], shared)
 
 
 def object_path(cache: Path, md5: str) -> Path:
@@ -100,7 +85,7 @@ def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outp
             if md5(kept) != digest_:  # DVC would go on taking it for what its name says
                 kept.unlink()
                 return False
-            links.put(kept, copies[target], hard=links.HARD in cache.links)
+            links.put(kept, copies[target], hard=cache.hard)
         wanted = set(map(str, copies))
         for old in files_of(outputs):
             if str(old) not in wanted and old not in copies.values():

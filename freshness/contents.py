@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +43,17 @@ def contents(paths: Iterable[str]) -> dict[str, str]:
     return {path: entry["md5"] for path, entry in known.items()}
 
 
+def listed(files: Mapping[str, str]) -> bytes:
+    """The list of a folder's files, path inside -> MD5, which DVC keeps as an object of its own."""
+    rows = [{"md5": found, "relpath": inside} for inside, found in sorted(files.items())]
+    return json.dumps(rows, sort_keys=True).encode()
+
+
+def folder_digest(files: Mapping[str, str]) -> str:
+    """What DVC calls a folder: the MD5 of that list, and a mark."""
+    return hashlib.md5(listed(files)).hexdigest() + ".dir"
+
+
 def _seen(path: str, now: Identity, before: dict | None) -> dict:
     if before and before["identity"] == now:
         return before
@@ -78,7 +89,9 @@ def load(path: Path) -> dict | None:
 def load_sealed(path: Path) -> dict | None:
     """What is sealed in a file, or None where it is not whole or of another form."""
     sealed = load(path) or {}
-    return sealed if all(isinstance(sealed.get(part), dict) for part in (*PARTS, "bytes", "made_from")) else None
+    if not all(isinstance(sealed.get(part), dict) for part in (*PARTS, "bytes", "made_from")):
+        return None
+    return None if any({"", ".", ".."} & {*key.split("/")} for key in sealed["bytes"]) else sealed
 
 
 def write(path: Path, value: dict, *, in_order: bool = False) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freshness import seal
-from freshness.contents import OURS, files_of, load_sealed, md5
+from freshness.contents import OURS, contents, files_of, load_sealed, md5
 
 ASIDE = Path("aside")
 HALF_WRITTEN = re.compile(r"\.(.*)\.\d+\.tmp")  # workflow_scripts/lib/artifacts/tables.py, contents.py, cached.py
@@ -33,6 +33,14 @@ def sort_out(folder: str, jobs: list[dict[str, str]]) -> Found:
     known = {*kept, *map(str, orphans), *(path for outputs in jobs for path in outputs.values())}
     orphans |= {file for file in rest if _half_written(file, known)}
     return Found(sorted(orphans), [file for file in rest if file not in orphans])
+
+
+def recorded(folder: str, jobs: list[dict[str, str]]) -> dict[str, str]:
+    """Path in a stage's folder -> MD5, of all that is to be recorded: what its jobs made, and their recipes."""
+    files: dict[str, str] = {}
+    for outputs in jobs:
+        files |= contents([*outputs.values(), str(seal.recipe_path(seal.first(outputs)))])
+    return {os.path.relpath(path, folder): found for path, found in files.items()}
 
 
 def _half_written(file: Path, known: set[str]) -> bool:

@@ -5,14 +5,17 @@ system and is safe where nobody writes to a read-only file: who edits the artifa
 all of ours do, leaves the cache alone. Nobody refuses root, so that root has copies.
 """
 
+import fcntl
 import os
 import shutil
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from freshness import configured
+
 READ_ONLY = 0o444
+FICLONE = 0x40049409  # of linux/fs.h
 HARD = "hardlink"
 CHOSEN = f"{HARD},copy"
 
@@ -37,7 +40,7 @@ def settle(cache: Path, said: list[str]) -> None:
             kept.unlink(missing_ok=True)
     if safe:
         sys.stderr.write(f"artifacts are read-only links into DVC's cache from here (cache.type {CHOSEN})\n")
-        subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "cache.type", CHOSEN], check=True)
+        configured.say(configured.OF_CLONE, "cache", "type", f'"{CHOSEN}"')
 
 
 def _safe(kept: Path) -> bool:
@@ -58,13 +61,20 @@ def _writable(file: Path) -> bool:
 
 def put(source: Path, target: Path, *, hard: bool) -> None:
     """Make `target` of an object in the cache: a reflink, a hard link if such may be, or a copy."""
-    from dvc_objects.fs import system  # not for those who link nothing
-
-    for link in (system.reflink, *([_hard] if hard else [])):
+    for link in (_reflink, *([_hard] if hard else [])):
         with suppress(OSError):
             link(source, target)
             return
     shutil.copyfile(source, target)
+
+
+def _reflink(source: Path, target: Path) -> None:
+    try:
+        with source.open("rb") as one, target.open("wb") as other:
+            fcntl.ioctl(other, FICLONE, one.fileno())
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _hard(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from freshness import cached, folders, libraries, links, remotes
+from freshness import cached, configured, folders, libraries, links, remotes
 from freshness.contents import PLANNED, digest, md5, write
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
@@ -26,6 +26,10 @@ from freshness.shown import Shown
 from freshness.versions import Stages
 from startup.checks import be_alone, mend
 
+WITHOUT_DVC = (
+    "DVC is not installed: what is made is kept in its cache and recorded in dvc.lock all the same; "
+    "only remotes and commands of `dvc` itself need it (docs/sharing.md)"
+)
 SHOWN = 20  # lines on what a run would do beside its jobs
 
 
@@ -69,7 +73,9 @@ class Plan:
             mend()
             now = cached.cache()
             links.settle(now.folder, now.links)
-            remotes.settle(now.unverified)
+            remotes.settle()
+            if not configured.dvc_installed():
+                sys.stderr.write(f"{WITHOUT_DVC}\n")
             self.stages.write()
         forget_old_markers()
         paths = [path for job in self.recipes.every_job for path in self.recipes.outputs(job).values()]

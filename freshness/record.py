@@ -1,4 +1,4 @@
-"""The end of a run: check that nothing was edited meanwhile, remove what is of no study any more, have DVC commit.
+"""The end of a run: check that nothing was edited meanwhile, remove what is of no study any more, record what is there.
 
 `python -m freshness.record check PLAN` is the last job of `snakemake all_<stage>`, after which DVC records the stage;
 `... commit PLAN` that of `snakemake all`.
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from freshness import folders, seal
+from freshness import cached, configured, folders, keep, lock, seal
 from freshness.contents import load, md5
+from workflow_scripts.lib.errors import StudyError
 
 BUSY = ("Unable to acquire lock", "is busy")
 PATIENCE, PAUSE = 600, 2  # seconds
@@ -48,6 +49,22 @@ def commit() -> None:
         time.sleep(PAUSE)
 
 
+def record(jobs: dict[str, list[dict[str, str]]]) -> None:
+    """Record what is there as DVC would, where it is not installed; exits with one line where that fails.
+
+    Args:
+        jobs: folder of a stage -> the outputs of each of its jobs
+    """
+    cache = cached.cache()
+    files = {folder: folders.recorded(folder, outputs) for folder, outputs in jobs.items()}
+    try:
+        for folder, inside in files.items():
+            keep.keep_folder(cache, Path(folder), inside, hard=cache.hard)
+        lock.write(files)
+    except (StudyError, OSError) as error:
+        sys.exit(f"nothing is recorded: {error}")
+
+
 def main(action: str, path: str) -> None:
     """Check, tidy, and commit if that is asked for; exits with one line where the check fails."""
     plan = load(Path(path))
@@ -56,10 +73,13 @@ def main(action: str, path: str) -> None:
         sys.exit(f"{path} and what it names are not of this run; run again")
     for found in changed(plan, [job for some in jobs.values() for job in some if job]):
         sys.exit(f"{found}, so nothing is recorded; run again")
-    for folder, some in jobs.items():
-        folders.tidy(folder, [job["outputs"] for job in some if job])
-    if action == "commit":
+    outputs = {folder: [job["outputs"] for job in some if job] for folder, some in jobs.items()}
+    for folder, some_outputs in outputs.items():
+        folders.tidy(folder, some_outputs)
+    if action == "commit" and configured.dvc_installed():
         commit()
+    elif action == "commit":
+        record(outputs)
 
 
 if __name__ == "__main__":

@@ -4,41 +4,40 @@ DVC believes a remote unless the remote's own settings say otherwise, and has no
 `make remote` and `make fetch` see to it, and nobody needs to know.
 """
 
-import subprocess
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-OF_PROJECT = ".dvc/config"  # committed, so that it holds for everybody
+from freshness import configured
+
+URL = re.compile(r"remote\.(.+)\.url")
 
 
 class Unverified(NamedTuple):
     """A remote of which nobody said whether what is pulled from it is checked, and the file that says its URL."""
 
     name: str
-    origin: str
+    file: Path
 
 
-def unverified(listed: str) -> list[Unverified]:
-    """Those remotes, of what `dvc config --list --show-origin` prints: a file, a tab and `remote.name.url=...`."""
-    said: dict[str, dict[str, str]] = {}
-    for line in listed.splitlines():
-        origin, _, setting = line.partition("\t")
-        key, _, _ = setting.partition("=")
-        if key.startswith("remote."):
-            name, _, option = key.removeprefix("remote.").rpartition(".")
-            said.setdefault(name, {})[option] = origin
-    return [Unverified(name, of["url"]) for name, of in said.items() if "url" in of and "verify" not in of]
+def names(settings: Mapping[str, configured.Said]) -> list[str]:
+    """What remotes are called that have a URL, of settings by their names: `remote.name.url`."""
+    return [
+        key[len("remote.") : -len(".url")] for key in settings if key.startswith("remote.") and key.endswith(".url")
+    ]
 
 
-def settle(remotes: Iterable[Sequence[str]]) -> None:
-    """Say `verify = true` of some remotes where they are said, or in .dvc/config.local where that is not the project's.
+def unverified(settings: Mapping[str, configured.Said]) -> list[Unverified]:
+    """Those remotes."""
+    unsaid = [name for name in names(settings) if f"remote.{name}.verify" not in settings]
+    return [Unverified(name, settings[f"remote.{name}.url"].file) for name in unsaid]
 
-    `remotes`: name and file of each, as `unverified` has them.
-    """
-    for name, origin in remotes:
-        level = [] if origin == OF_PROJECT else ["--local"]
-        command = [sys.executable, "-m", "dvc", "remote", "modify", *level, name, "verify", "true"]
-        subprocess.run(command, check=True, capture_output=True)
-        file = OF_PROJECT if not level else f"{OF_PROJECT}.local"
+
+def settle() -> None:
+    """Say `verify = true` of them, in the project's file where that says their URL, and else in this clone's."""
+    for name, said_in in unverified(configured.settings()):
+        file = said_in if said_in == configured.OF_PROJECT else configured.OF_CLONE
+        configured.say(file, f'remote "{name}"', "verify", "true")
         sys.stderr.write(f"remote {name}: what is pulled from it is checked from here (verify in {file})\n")

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from freshness.contents import contents, files_of
+from freshness.contents import contents, files_of, folder_digest
 
 FOLDER = Path("sources")
 KINDS = {"data_files": "datasets", "model_files": "models"}  # input of a rule -> what its files are of
@@ -108,9 +108,7 @@ def digest_of(path: str) -> dict[str, Any] | None:
         return None
     # One by one, as recipes ask for them: what is remembered of a file is by what was asked.
     md5s = {file: contents([str(file)])[str(file)] for file in files}
-    rows = [{"md5": found, "relpath": file.relative_to(path).as_posix()} for file, found in md5s.items()]
-    listed = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
-    digest = hashlib.md5(listed.encode()).hexdigest() + ".dir"
+    digest = folder_digest({file.relative_to(path).as_posix(): found for file, found in md5s.items()})
     return {"md5": digest, "size": sum(file.stat().st_size for file in files), "nfiles": len(files)}
 
 

@@ -1,17 +1,12 @@
 """DVC's side of the artifacts: dvc.yaml as the rules have it, and whether dvc.lock and the cache have what is there."""
 
-import hashlib
-import json
-import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from freshness import cached, seal, sources
-from freshness.contents import contents, md5
+from freshness import cached, folders, lock, sources
+from freshness.contents import folder_digest, md5
 from freshness.recipes import Recipes
 
 HEADER = """\
@@ -21,11 +16,7 @@ HEADER = """\
 LIBRARIES = "requirements.lock"  # what DVC can see of them
 
 
-class Folder(NamedTuple):
-    """A stage's folder: its MD5 as DVC has it, of the list of its files and theirs; and all that the list names."""
-
-    md5: str
-    files: set[str]
+Files = dict[str, str]  # path in a stage's folder -> MD5, as DVC is to have it
 
 
 class Stages:
@@ -50,45 +41,39 @@ class Stages:
 
     def unrecorded(self) -> list[str]:
         """Where DVC has not what `dvc commit` would record now; nothing where it has, or where nothing is recorded."""
-        if not Path("dvc.lock").exists():
+        if not lock.LOCK.exists():
             return []
-        folders = {stage: self._folder(stage) for stage in self.recipes.jobs}
-        have, want = _locked(), self._wanted(folders)
+        listed = {stage: self._files(stage) for stage in self.recipes.jobs}
+        have, want = lock.said(), self._wanted(listed)
         behind = [*self.outdated(), *(f"{path} is behind params.yaml" for path in sources.behind(self.files))]
         behind += [f"dvc.lock is behind in {one}" for one in want if have.get(one) != want[one]]
-        return behind + [
-            f"the cache of DVC lacks {stage}" for stage in self.recipes.jobs if not _cached(folders[stage])
-        ]
+        return behind + [f"the cache of DVC lacks {stage}" for stage in listed if not _cached(listed[stage])]
 
     def recorded(self, stage: str) -> bool:
         """Whether DVC has a stage just as it is."""
-        folders = {stage: self._folder(stage) for stage in self.recipes.jobs}
-        return _locked().get(stage) == self._wanted(folders)[stage] and _cached(folders[stage])
+        listed = {stage: self._files(stage) for stage in self.recipes.jobs}
+        return lock.said().get(stage) == self._wanted(listed)[stage] and _cached(listed[stage])
 
-    def _wanted(self, listed: dict[str, Folder]) -> dict[str, Any]:
+    def _wanted(self, listed: dict[str, Files]) -> dict[str, Any]:
         """What dvc.lock is to say of each stage, whose folders hold what is listed."""
-        params, folders = _read(self.params), {self.folder(stage): listed[stage].md5 for stage in listed}
+        params = lock.read(self.params)
+        made = {self.folder(stage): folder_digest(files) for stage, files in listed.items()}
 
         def digest(path: str) -> str | None:
-            return folders[path] if path in folders else md5(Path(path)) if Path(path).exists() else None
+            return made[path] if path in made else md5(Path(path)) if Path(path).exists() else None
 
         return {
             stage: {
                 "cmd": described["cmd"],
                 "deps": {path: digest(path) for path in described["deps"]},
                 "params": {key: params.get(key) for key in described["params"]},
-                "outs": {self.folder(stage): folders[self.folder(stage)]},
+                "outs": {self.folder(stage): made[self.folder(stage)]},
             }
             for stage, described in self.described().items()
         }
 
-    def _folder(self, stage: str) -> Folder:
-        files: dict[str, str] = {}
-        for job in self.recipes.jobs[stage]:
-            files |= contents([*self.recipes.outputs(job).values(), str(seal.recipe_path(job))])
-        rows = [{"md5": found, "relpath": os.path.relpath(path, self.folder(stage))} for path, found in files.items()]
-        listed = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
-        return Folder(hashlib.md5(listed.encode()).hexdigest() + ".dir", set(files.values()))
+    def _files(self, stage: str) -> Files:
+        return folders.recorded(self.folder(stage), [self.recipes.outputs(job) for job in self.recipes.jobs[stage]])
 
     def dvc_yaml(self) -> str:
         """The text of dvc.yaml."""
@@ -128,29 +113,7 @@ class Stages:
         return [*folders, *local, LIBRARIES, "rules/common.smk", f"rules/{stage}.smk", *code]
 
 
-def _cached(folder: Folder) -> bool:
+def _cached(files: Files) -> bool:
     """Whether DVC's cache has a folder's list and its files."""
     cache = cached.cache_dir()
-    return all(cached.object_path(cache, found).exists() for found in {folder.md5, *folder.files})
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    """A YAML file's object, as DVC reads it; an empty one where it is not whole, so that it counts as different."""
-    try:
-        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _locked() -> dict[str, Any]:
-    """What dvc.lock says of each stage, in the form of Stages._wanted."""
-    return {
-        stage: {
-            "cmd": entry.get("cmd"),
-            "deps": {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])},
-            "params": entry.get("params", {}).get("params.yaml", {}),
-            "outs": {out["path"]: out.get("md5") for out in entry.get("outs", [])},
-        }
-        for stage, entry in _read("dvc.lock").get("stages", {}).items()
-    }
+    return all(cached.object_path(cache, found).exists() for found in {folder_digest(files), *files.values()})

@@ -156,6 +156,11 @@ def adapters_at(wildcards, setting, arms=None):
     return once(f"{folder}/{GRID.stands_at(weights.depends_on, setting)}/{weights.name}" for weights in every)
 
 
+def adapters_of(wildcards):
+    """The adapters that an arm runs through at a setting, if it runs through any."""
+    return adapters_at(wildcards, wildcards.setting, [arm_of(wildcards)])
+
+
 def other_task(wildcards):
     """The data set whose demonstrations a setting has, where it has not its own."""
     return [] if GRID.choice(wildcards.setting).task == "own" else [next_dataset(wildcards)]

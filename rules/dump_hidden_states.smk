@@ -7,7 +7,7 @@ rule dump_hidden_states:
         model="artifacts/prepare_model/{model}",
         model_files=lambda wildcards: files_of_model(STUDY.models[wildcards.model]),
         demonstrations=lambda wildcards: [sets_at(wildcards, wildcards.setting)] if arm_of(wildcards).given else [],
-        adapters=lambda wildcards: adapters_at(wildcards, wildcards.setting, [arm_of(wildcards)]),
+        adapters=adapters_of,
         other=lambda wildcards: [next_dataset(wildcards)] if arm_of(wildcards).of_another else [],
         imported_files=files_of_imported,
     output:
@@ -23,7 +23,7 @@ rule dump_hidden_states:
         shows=lambda wildcards: arm_of(wildcards).shows or "null",
         run=lambda wildcards: arm_of(wildcards).run,
         demonstrations=lambda wildcards, input: only(input.demonstrations),
-        adapters=lambda wildcards, input: only(in_time(wildcards.setting, input.adapters)),
+        adapters=lambda wildcards: only(in_time(wildcards.setting, adapters_of(wildcards))),
         other=lambda wildcards, input: only(input.other),
         imported=lambda wildcards: str(STUDY.imported[wildcards.model]) if arm_of(wildcards).imported else "null",
         rewording=rewording,

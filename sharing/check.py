@@ -20,8 +20,8 @@ CHUNK = 2**20  # bytes
 Digests = dict[str, tuple[str, str]]  # file -> SHA-256 and MD5 of its bytes
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """What is not as it was exported, in words."""
+def faults(folder: Path, digests_found: Digests | None = None) -> Iterator[str]:
+    """What is not as it was exported, in words; `digests_found`: what `digests` gives, if that is known."""
     try:
         lines = (line.split("  ", 1) for line in (folder / SUMS).read_text("utf-8").splitlines())
         listed = {name: sha256 for sha256, name in lines}
@@ -29,7 +29,7 @@ def faults(folder: Path) -> Iterator[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield f"{SUMS} and {CRATE} say what is to be here, and one is not whole: {error}"
         return
-    found = digests(folder)
+    found = digests_found or digests(folder)
     yield from (f"{path}: missing" for path in sorted(listed.keys() - found))
     yield from (f"{path}: not of the export" for path in sorted(found.keys() - listed))
     yield from (f"{path}: altered" for path, (sha, _) in found.items() if listed.get(path, sha) != sha)

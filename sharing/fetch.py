@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from freshness import cached, remotes
+from freshness import configured, remotes
 from sharing import layout, named
 from sharing.store import Cache, lists
 from workflow_scripts.lib.command import command
@@ -61,7 +61,8 @@ def fetch(
         raise FetchError(
             "say what: STAGE=render_report, MODEL=name or CELL=model/dataset/factor; `dvc pull` brings all"
         )
-    remotes.settle(cached.cache().unverified)
+    configured.need_dvc("a remote")
+    remotes.settle()
     recorded = [output for output in named.outputs() if output.path.startswith("artifacts/") and output.is_folder]
     if not recorded:
         raise FetchError("dvc.lock records no artifacts here: `git checkout` a commit that has some")
@@ -97,19 +98,14 @@ def _names(model: str | None, cell: str | None, files: Iterable[str]) -> dict[st
     cells = {tuple(of[name] for name in CELL) for path in files if {*CELL} <= {*(of := layout.wildcards(path) or {})}}
     if cell and tuple(parts) not in cells:
         raise FetchError(
-            f"CELL={cell}: dvc.lock records no such cell; it has {_listed('/'.join(one) for one in cells)}"
+            f"CELL={cell}: dvc.lock records no such cell; it has {named.listed('/'.join(one) for one in cells)}"
         )
     models = {of["model"] for path in files if "model" in (of := layout.wildcards(path) or {})}
     if model and model not in models:
-        raise FetchError(f"MODEL={model}: dvc.lock records no such model; it has {_listed(models)}")
+        raise FetchError(f"MODEL={model}: dvc.lock records no such model; it has {named.listed(models)}")
     if model and cell and parts[0] != model:
         raise FetchError(f"MODEL={model} CELL={cell}: that cell is of another model")
     return dict(zip(CELL, parts, strict=False)) or ({"model": model} if model else {})
-
-
-def _listed(names: Iterable[str], most: int = 12) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
 
 
 def _targets(wanted: list[str], files: list[str]) -> list[str]:
@@ -138,7 +134,7 @@ def _pull(targets: list[str], wanted: dict[str, str], remote: str | None) -> Non
             )
         if not lacks:
             raise FetchError(done.stderr.strip())
-        raise FetchError(f"the remote has not, or not intact, the bytes of {_listed(lacks)}: {AGAIN}")
+        raise FetchError(f"the remote has not, or not intact, the bytes of {named.listed(lacks)}: {AGAIN}")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ what the newest commit of every branch, tag, stash and experiment names, what is
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from freshness import configured, keep
 from freshness.contents import contents, load
 from sharing import named
 from sharing.store import Cache, NoRemoteError, lists
@@ -150,14 +153,22 @@ def _owners(cache: Cache) -> dict[str, str]:
 
 
 def _delete(wasted: list[Waste], cache: Cache) -> None:
-    from dvc.repo import Repo
-
-    with Repo().lock:
+    with _dvc_waiting():
         for waste in wasted:
             waste.path.unlink(missing_ok=True)
+    shutil.rmtree(cache.folder / keep.UNFINISHED, ignore_errors=True)  # of a run that was killed
     for entry in (cache.folder / "recipes").glob("*/*.json"):  # what is remembered of recipes (cached.py)
         if not all(cache.path(md5).is_file() for md5 in (load(entry) or {}).get("bytes", {}).values()):
             entry.unlink(missing_ok=True)
+
+
+def _dvc_waiting() -> AbstractContextManager[Any]:
+    """No DVC command is at work while this is held."""
+    if not configured.dvc_installed():
+        return nullcontext()
+    from dvc.repo import Repo
+
+    return Repo().lock
 
 
 if __name__ == "__main__":

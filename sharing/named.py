@@ -6,7 +6,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -104,9 +104,15 @@ def git(*command: str) -> str:
     return done.stdout
 
 
-def files(listed: bytes) -> dict[str, str]:
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Names in a row, sorted, and how many more there are."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+
+
+def files(list_: bytes) -> dict[str, str]:
     """Path inside a folder -> MD5, of the list of a folder's files that is an object of DVC's."""
-    return {row["relpath"]: row["md5"] for row in json.loads(listed)}
+    return {row["relpath"]: row["md5"] for row in json.loads(list_)}
 
 
 def objects(named: list[Output], read: Callable[[str], bytes]) -> dict[str, str]:

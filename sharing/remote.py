@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from freshness import cached, remotes
+from freshness import configured, remotes
 from sharing.store import Remote, StoreError
 from workflow_scripts.lib.command import command
 
@@ -24,9 +24,10 @@ def remote(url: str, name: str = "shared") -> None:
         raise StoreError("URL says where: a folder, ssh://user@host/path, s3://bucket/path (docs/sharing.md)")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise StoreError(f"NAME={name}: a remote is called by letters, digits, - and _")
-    known = {key: value for key, _, value in (line.partition("=") for line in _dvc("config", "--list").splitlines())}
-    there = known.get(f"remote.{name.lower()}.url")
-    if there and there != url and Path(".dvc", there).resolve() != Path(url).resolve():
+    configured.need_dvc("a remote")
+    said = configured.settings().get(f"remote.{name.lower()}.url")
+    there = said.value if said else None
+    if said and there != url and configured.path_of(said) != Path(url).resolve():
         raise StoreError(f"{name} is {there} already: `make remote URL=... NAME=other`, or `dvc remote remove {name}`")
     if not there:
         _dvc("remote", "add", name, url)
@@ -37,15 +38,14 @@ def remote(url: str, name: str = "shared") -> None:
             _dvc("remote", "remove", name)
         raise
     _dvc("remote", "default", name)
-    remotes.settle(cached.cache().unverified)
+    remotes.settle()
     sys.stdout.write(f"{added.name} ({added.url}) is the default remote: `dvc push` sends, `dvc pull` fetches\n")
 
 
-def _dvc(*words: str) -> str:
+def _dvc(*words: str) -> None:
     done = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise StoreError(done.stderr.strip())
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from freshness import cached
+from freshness import cached, configured, remotes
 from freshness.contents import md5 as md5_of
 from sharing.named import Output
 from workflow_scripts.lib.errors import StudyError
@@ -45,17 +45,18 @@ class Remote:
     """A remote of DVC's configuration, the default one where no name is given; StoreError where there is none."""
 
     def __init__(self, name: str | None = None) -> None:
+        said = configured.settings()
+        name = (name or (said["core.remote"].value if "core.remote" in said else "")).lower()  # as DVC has them
+        if f"remote.{name}.url" not in said:
+            known = ", ".join(remotes.names(said)) or "none"
+            what = f"no remote {name}" if name else "no default remote"
+            raise NoRemoteError(f"{what}, and of others {known}: `make remote URL=...` adds one (docs/sharing.md)")
+        configured.need_dvc(f"remote {name}")
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
-        repo = Repo()
-        name = (name or repo.config["core"].get("remote") or "").lower()  # as DVC has them
-        if not name or name not in repo.config["remote"]:
-            known = ", ".join(repo.config["remote"]) or "none"
-            what = f"no remote {name}" if name else "no default remote"
-            raise NoRemoteError(f"{what}, and of others {known}: `make remote URL=...` adds one (docs/sharing.md)")
         try:
-            remote = repo.cloud.get_remote(name)
+            remote = Repo().cloud.get_remote(name)
             self.store = remote.odb
         except (DvcException, ImportError) as error:
             raise StoreError(f"remote {name}: {_first_line(error)} (docs/sharing.md)") from None

@@ -31,7 +31,7 @@ LINE = b"Stopped. What is finished is kept; `snakemake --cores all` goes on from
 UNMOVED = "trap '' HUP INT; "
 PATIENCE = 2.0  # seconds
 UNFINISHED = re.compile(r"\.(\d+)\.tmp$")  # by the writing process: artifacts/tables.py, freshness/contents.py
-WRITTEN = ("artifacts", ".snakemake", ".dvc/cache/recipes")
+WRITTEN = ("artifacts", ".snakemake", ".dvc/cache/recipes", ".dvc/cache/unfinished")
 
 
 def unmoved(command: list[str]) -> list[str]:

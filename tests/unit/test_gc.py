@@ -111,6 +111,16 @@ def test_what_links_to_an_object_keeps_its_place_on_disk(project):
     assert "frees 0.00B" in project.gc()
 
 
+def test_what_a_killed_run_had_begun_to_write_goes_too(project):
+    begun = project.folder / ".dvc/cache/unfinished/.object.1.tmp"
+    begun.parent.mkdir()
+    begun.write_text("half")
+    project.gc()
+    assert begun.exists()
+    project.gc("--yes", "true")
+    assert not begun.exists()
+
+
 def test_a_cache_of_others_is_left_alone(project, tmp_path_factory):
     other = tmp_path_factory.mktemp("cache")
     (project.folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {other}\n")

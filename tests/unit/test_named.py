@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from freshness import remotes
+from freshness import configured, remotes
 from sharing import layout, named
 from tests.conftest import ROOT
 
@@ -86,16 +86,15 @@ def test_files_are_of_what_the_rules_call_them(monkeypatch):
 
 
 def test_a_remote_of_which_nothing_is_said_is_believed():
-    listed = "\n".join(
-        [
-            ".dvc/config\tremote.my.shared.url=s3://a/b",
-            ".dvc/config\tremote.said.url=/x",
-            ".dvc/config.local\tremote.said.verify=false",
-            ".dvc/config.local\tremote.own.url=/y=z",
-            ".dvc/config\tcore.remote=said",
-        ]
-    )
-    assert remotes.unverified(listed) == [("my.shared", ".dvc/config"), ("own", ".dvc/config.local")]
+    project, clone = configured.OF_PROJECT, configured.OF_CLONE
+    settings = {
+        "remote.my.shared.url": configured.Said("s3://a/b", project),
+        "remote.said.url": configured.Said("/x", project),
+        "remote.said.verify": configured.Said("false", clone),
+        "remote.own.url": configured.Said("/y=z", clone),
+        "core.remote": configured.Said("said", project),
+    }
+    assert remotes.unverified(settings) == [("my.shared", project), ("own", clone)]
 
 
 def test_the_docs_pin_what_remotes_were_tried_with():

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -18,6 +19,7 @@ from snakemake.utils import format as format_command
 
 from freshness import libraries
 from freshness.reads import Rules
+from freshness.recipes import Recipes
 from freshness.syntax import module_path, modules_of
 from workflow_scripts.aggregate_similarity import named_cells
 from workflow_scripts.lib.study.settings import Study
@@ -148,9 +150,27 @@ def test_a_model_that_demonstrations_are_chosen_by_is_read_where_they_are(tmp_pa
         assert flag == (wanted[0] if wanted else "null")
 
 
-def read_rules(folder):
+@pytest.mark.usefixtures("signals")
+def test_no_two_artifacts_of_a_study_have_one_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("studies", "workflow_scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copyfile("studies/smoke.yaml", "params.yaml")  # every factor and arm
+    every = [f'include: "{ROOT}/rules/{name}.smk"' for name in ("common", *STAGES)]
+    workflow = read_rules(tmp_path, "\n".join(every))
+    values, grid = workflow.globals["WILDCARDS"], workflow.globals["GRID"]
+    recipes = Recipes(list(workflow.rules), values, {}, grid.exists)
+    named = {}
+    for job in recipes.every_job:
+        named.setdefault(recipes.name(job), []).append(job)
+    assert len(named) > 100
+    assert [jobs for jobs in named.values() if len(jobs) > 1] == []
+
+
+def read_rules(folder, text=None):
     """The rules as Snakemake has them, of the study in a folder."""
-    (folder / "Snakefile").write_text(RULES.format(ROOT))
+    (folder / "Snakefile").write_text(text or RULES.format(ROOT))
     with SnakemakeApi() as api:
         return api.workflow(ResourceSettings(cores=1), snakefile=folder / "Snakefile", workdir=folder)._workflow
 

@@ -44,6 +44,7 @@ JUDGES = {
     "recall": ("bring_back", "_asked_for", "_recall"),
     "folders": ("sort_out", "date_back", "newest"),
     "cached": ("cache_dir", "remembered", "recalled"),
+    "configured": ("settings",),
     "shown": ("fresh", "leads"),
     "syntax": ("said", "syntax_digests"),
     "seal": ("altered", "name", "intact"),

@@ -1,0 +1,67 @@
+"""Bytes into DVC's cache without DVC, under its names, with its modes and links."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from freshness import links
+from freshness.cached import Cache, object_path
+from freshness.contents import folder_digest, listed, md5
+from workflow_scripts.lib.errors import StudyError
+
+UNFINISHED = "unfinished"  # folder of a cache, for objects that are being written
+GROUP = 0o2775  # of folders in a cache that a group writes to
+
+
+class KeepError(StudyError):
+    """Bytes that changed while they were put into the cache."""
+
+
+def keep(cache: Cache, file: Path, name: str, *, hard: bool = False) -> None:
+    """Put a file's bytes into the cache, if it has no object of that MD5; like DVC it believes one that is read-only.
+
+    Args:
+        cache: DVC's cache
+        file: what has the bytes
+        name: their MD5; KeepError where they have another by now
+        hard: whether the object may be a hard link, which makes the file read-only
+    """
+    kept = object_path(cache.folder, name)
+    if kept.is_file() and (stat.S_IMODE(kept.stat().st_mode) == links.READ_ONLY or md5(kept) == name):
+        return
+    with _draft(cache, kept) as draft:
+        links.put(file, draft, hard=hard)
+        if md5(draft) != name:
+            raise KeepError(f"{file} was written to while it was put into DVC's cache; run again")
+
+
+def keep_folder(cache: Cache, folder: Path, files: Mapping[str, str], *, hard: bool = False) -> None:
+    """Put a folder into the cache: path in it -> MD5 of each of its files, and last their list."""
+    for inside, name in files.items():
+        keep(cache, folder / inside, name, hard=hard)
+    kept = object_path(cache.folder, folder_digest(files))
+    if not kept.is_file():
+        with _draft(cache, kept) as draft:
+            draft.write_bytes(listed(files))
+
+
+@contextmanager
+def _draft(cache: Cache, kept: Path) -> Iterator[Path]:
+    """Where an object is written before it gets its name."""
+    draft = links.temporary(cache.folder / UNFINISHED / kept.name)
+    for folder in (draft.parent, kept.parent.parent, kept.parent):
+        _folder(folder, cache)
+    try:
+        yield draft
+        draft.chmod(links.READ_ONLY)
+        draft.replace(kept)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _folder(folder: Path, cache: Cache) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        if cache.shared:
+            folder.chmod(GROUP)

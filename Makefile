@@ -76,7 +76,8 @@ gc: .venv/installed                   ## say what of DVC's cache nobody needs, a
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
 
-test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; needs openssh-server
+test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine
+	python -m tests.debian ssh
 	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
@@ -86,6 +87,7 @@ test-states: .venv/installed-dev      ## do whatever can be done to a study for 
 	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
 
 test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; root, Debian)
+	python -m tests.debian slurm
 	pytest -s tests/workflow/test_slurm.py
 
 slurm: .venv/installed-slurm          ## what `snakemake --workflow-profile profiles/slurm` needs (docs/cluster.md)

@@ -1,6 +1,6 @@
 """A Slurm of one node for a test: its own folder, keys and ports, loopback alone, no accounts, two GPUs that are none.
 
-Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge.
+Needs root and Debian's packages of Slurm (tests/debian.py).
 """
 
 import os
@@ -11,7 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel")
+from tests.debian import PATH, missing
+
 CONFIG = """\
 ClusterName=throwaway
 SlurmctldHost={host}(127.0.0.1)
@@ -59,11 +60,8 @@ def lacking() -> str | None:
     """Why there can be no such Slurm here, or None."""
     if os.getuid() != 0:
         return "needs root, for slurmd"
-    missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
-    return f"needs Debian's slurmctld, slurmd, slurm-client and munge ({missing[0]} is not here)" if missing else None
-
-
-PATH = f"{os.environ['PATH']}:/usr/sbin"
+    packages = missing("slurm")
+    return f"needs Debian's {', '.join(packages)}: make test-slurm" if packages else None
 
 
 class Slurm:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from sharing.store import Remote
+from tests.debian import PATH, missing
 from tests.workflow.conftest import colleague, copied
 
 pytestmark = pytest.mark.workflow
@@ -52,9 +53,9 @@ def folder_remote(top):
 @contextlib.contextmanager
 def ssh_remote(top):
     pytest.importorskip("dvc_ssh", reason="needs dvc-ssh: make test-remotes")
-    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not sshd or not shutil.which("ssh-keygen"):
-        pytest.skip("needs sshd, of Debian's openssh-server")
+    if packages := missing("ssh"):
+        pytest.skip(f"needs Debian's {', '.join(packages)}: make test-remotes")
+    sshd = shutil.which("sshd", path=PATH)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where sshd puts what it trusts least; the system's service makes it
     for key in ("host", "user"):

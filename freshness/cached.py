@@ -6,6 +6,7 @@ brings nothing back.
 """
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +70,17 @@ def remember(cache: Path, name: str, sealed: dict[str, Any]) -> None:
     entry = cache / "recipes" / name[:2] / f"{name}-{digest(sealed['made_from'])}.json"
     if load(entry) != sealed:
         with suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True)
+            for folder in (entry.parents[1], entry.parent):
+                _make_as(cache, folder)
             write(entry, sealed)
+
+
+def _make_as(cache: Path, folder: Path) -> None:
+    """Make a folder that whoever may write to the cache may write to: the group of a shared one, whatever the umask."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(stat.S_IMODE(cache.stat().st_mode))
 
 
 def recalled(cache: Path, name: str) -> Iterator[dict[str, Any]]:

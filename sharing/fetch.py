@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from freshness import cached, remotes
 from sharing import layout, named
-from sharing.store import Cache, lists
+from sharing.store import Cache, Remote, bare, lists
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
 
 CELL = ("model", "dataset", "factor")
 AGAIN = "`make verify-remote REPAIR=1` where they were made puts them there"
+LISTED = 12
 REFERENCE = "reference"  # the setting that every cell is compared with
 
 
@@ -107,9 +108,9 @@ def _names(model: str | None, cell: str | None, files: Iterable[str]) -> dict[st
     return dict(zip(CELL, parts, strict=False)) or ({"model": model} if model else {})
 
 
-def _listed(names: Iterable[str], most: int = 12) -> str:
+def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    return ", ".join(ordered[:LISTED]) + (f" and {len(ordered) - LISTED} more" if len(ordered) > LISTED else "")
 
 
 def _targets(wanted: list[str], files: list[str]) -> list[str]:
@@ -138,7 +139,19 @@ def _pull(targets: list[str], wanted: dict[str, str], remote: str | None) -> Non
             )
         if not lacks:
             raise FetchError(done.stderr.strip())
-        raise FetchError(f"the remote has not, or not intact, the bytes of {_listed(lacks)}: {AGAIN}")
+        there = Remote(remote)
+        harmed = [path for path in lacks[:LISTED] if there.md5(wanted[path]) != bare(wanted[path])]
+        if not harmed:
+            raise FetchError(
+                f"{len(lacks)} files could not be brought, which the remote has. DVC says: {_said(done.stderr)}"
+            )
+        raise FetchError(f"the remote has not, or not intact, the bytes of {_listed(harmed)}: {AGAIN}")
+
+
+def _said(errors: str) -> str:
+    """The first of DVC's errors, which is of one file and says why."""
+    lines = [line for line in errors.splitlines() if line.startswith("ERROR")]
+    return (lines or errors.strip().splitlines() or ["nothing"])[0]
 
 
 if __name__ == "__main__":

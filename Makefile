@@ -76,9 +76,9 @@ gc: .venv/installed                   ## say what of DVC's cache nobody needs, a
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
 
-test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine
+test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; QUICK=1 only there and back
 	python -m tests.debian ssh
-	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py
+	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py $(if $(QUICK),-k "there_and_back and not folder")
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
@@ -86,7 +86,7 @@ test-kills: .venv/installed-dev       ## kill each engine at twenty random momen
 test-states: .venv/installed-dev      ## do whatever can be done to a study for an hour; another way with SEED=1
 	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
 
-test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; root, Debian)
+test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; as root)
 	python -m tests.debian slurm
 	pytest -s tests/workflow/test_slurm.py
 

@@ -128,7 +128,7 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
 	$(LOCK) --upgrade --no-annotate --output-file sharing/requirements-remotes.lock sharing/requirements-remotes.in
 	sed 's/ *#.*//' requirements.lock requirements-dev.lock | grep . > .venv/locked
-	grep -vxFf .venv/locked sharing/requirements-remotes.lock > .venv/beside && mv .venv/beside sharing/requirements-remotes.lock
+	grep -vxFf .venv/locked sharing/requirements-remotes.lock | grep '^[a-z]' > .venv/beside && mv .venv/beside sharing/requirements-remotes.lock
 	$(LOCK) --upgrade --output-file benchmarks/requirements-rivals.lock benchmarks/requirements-rivals.in
 	sed -i.bak '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock && rm benchmarks/requirements-rivals.lock.bak
 

@@ -245,9 +245,6 @@ def refused(clone):
     for command in ("make verify-remote", "make verify-remote REPAIR=1", "make fetch STAGE=render_report"):
         assert "remote there (" in (line := said(clone, command)), line
         assert "cannot be used: " in line
-    told = clone.run("python -m dvc pull -q; echo status $?")
-    assert "status 1" in told or "status 255" in told
-    assert "Traceback" not in told
     assert not list(clone.folder.glob("artifacts/*/*"))
     assert clone.run("git status --short") == ""
 

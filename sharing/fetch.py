@@ -142,9 +142,8 @@ def _pull(targets: list[str], wanted: dict[str, str], remote: str | None) -> Non
         there = Remote(remote)
         harmed = [path for path in lacks[:LISTED] if there.md5(wanted[path]) != bare(wanted[path])]
         if not harmed:
-            raise FetchError(
-                f"{len(lacks)} files could not be brought, which the remote has. DVC says: {_said(done.stderr)}"
-            )
+            lost = f"{len(lacks)} files that the remote has could not be brought"
+            raise FetchError(f"{lost}. DVC says: {_said(done.stderr)}")
         raise FetchError(f"the remote has not, or not intact, the bytes of {_listed(harmed)}: {AGAIN}")
 
 

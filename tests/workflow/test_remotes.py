@@ -289,7 +289,7 @@ def test_a_full_disk_is_said_and_what_came_is_gone_on_with(shared, full, tmp_pat
     shared.clone.run("python -m dvc push -q")
     other = shared.colleague(tmp_path / "other")
     other.run(f"dvc cache dir --local {cache}")
-    told = other.run("make fetch STAGE=dump_hidden_states", check=False)
+    told = other.run("make fetch STAGE=render_report", check=False)
     assert "files that the remote has could not be brought. DVC says: ERROR: failed to transfer" in told
     assert "No space left on device" in told
     assert not list(other.folder.glob("artifacts/*/*"))

@@ -79,8 +79,9 @@ gc: .venv/installed                   ## say what of DVC's cache nobody needs, a
 test-gpu: .venv/installed-dev         ## compare a GPU with the CPU and print what it gains
 	pytest -m gpu
 
-test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; needs openssh-server
-	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py
+test-remotes: .venv-remotes/installed ## push, pull and harm remotes over SSH and S3, on this machine; QUICK=1 only S3, there and back
+	$(if $(QUICK),,python -m tests.debian ssh)
+	.venv-remotes/bin/python -m pytest tests/workflow/test_remotes.py $(if $(QUICK),-k "there_and_back and s3")
 
 test-kills: .venv/installed-dev       ## kill each engine at twenty random moments (an hour)
 	KILLS=20 pytest tests/workflow/test_promises.py -k killed
@@ -88,7 +89,8 @@ test-kills: .venv/installed-dev       ## kill each engine at twenty random momen
 test-states: .venv/installed-dev      ## do whatever can be done to a study for an hour; another way with SEED=1
 	STATES_SECONDS=3600 STATES_SEED=$(or $(SEED),0) pytest -s tests/workflow/test_states.py
 
-test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; root, Debian)
+test-slurm: .venv/installed-slurm .venv/installed-dev   ## run a study on a throw-away Slurm and kill what can be killed (15 minutes; as root)
+	python -m tests.debian slurm
 	pytest -s tests/workflow/test_slurm.py
 
 slurm: .venv/installed-slurm          ## what `snakemake --workflow-profile profiles/slurm` needs (docs/cluster.md)
@@ -131,7 +133,7 @@ lock: .venv/installed-dev             ## pin the newest versions that fit the .i
 	$(LOCK) --upgrade --output-file requirements-dev.lock requirements-dev.in
 	$(LOCK) --upgrade --no-annotate --output-file sharing/requirements-remotes.lock sharing/requirements-remotes.in
 	sed 's/ *#.*//' requirements.lock requirements-dev.lock | grep . > .venv/locked
-	grep -vxFf .venv/locked sharing/requirements-remotes.lock > .venv/beside && mv .venv/beside sharing/requirements-remotes.lock
+	grep -vxFf .venv/locked sharing/requirements-remotes.lock | grep '^[a-z]' > .venv/beside && mv .venv/beside sharing/requirements-remotes.lock
 	$(LOCK) --upgrade --output-file benchmarks/requirements-rivals.lock benchmarks/requirements-rivals.in
 	sed -i.bak '/^torch==/s/+[a-z0-9]*//' benchmarks/requirements-rivals.lock && rm benchmarks/requirements-rivals.lock.bak
 

@@ -5,6 +5,7 @@ under DVC's names. So clones that share a cache share this, too. `dvc gc` leaves
 brings nothing back.
 """
 
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -54,7 +55,17 @@ def remember(cache: Path, name: str, sealed: dict[str, Any]) -> None:
     entry = cache / "recipes" / name[:2] / f"{name}-{digest(sealed['made_from'])}.json"
     if load(entry) != sealed:
         with suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True)
+            for folder in (entry.parents[1], entry.parent):
+                _make_as(cache, folder)
             write(entry, sealed)
+
+
+def _make_as(cache: Path, folder: Path) -> None:
+    """Make a folder that whoever may write to the cache may write to: the group of a shared one, whatever the umask."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(stat.S_IMODE(cache.stat().st_mode))
 
 
 def remembered(cache: Path) -> dict[str, list[Path]]:

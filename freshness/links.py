@@ -78,8 +78,9 @@ def _reflink(source: Path, target: Path) -> None:
 
 
 def _hard(source: Path, target: Path) -> None:
+    if source.stat().st_mode & ~READ_ONLY & 0o777:  # of a colleague's object nobody else may say it, nor has to
+        source.chmod(READ_ONLY)
     os.link(source, target)
-    source.chmod(READ_ONLY)
 
 
 def temporary(target: Path) -> Path:

@@ -244,8 +244,10 @@ def cores(wildcards):
     """Threads of a job that runs a model: as few as let memory hold the jobs that run at once; one, of a GPU's job.
 
     How large a model is, is known once it is prepared; Snakemake asks again before it starts the job. Where jobs run on
-    other machines nobody has said how many cores there are, and each has one.
+    other machines each has one: a scheduler gives what was asked for, and refuses a step that takes a node's every core.
     """
+    if ASKS.spread:
+        return 1
     try:
         about = read_about(Path(f"artifacts/prepare_model/{wildcards.model}"))
     except (OSError, ValueError):  # not made yet, or to be made again

@@ -16,7 +16,7 @@ import psutil
 
 from freshness import seal
 from freshness.contents import PLANNED, files_of, load, load_sealed, md5
-from runs.failure import last_lines
+from runs.failure import lines_of
 from runs.tally import Taken, spoken
 from runs.watch import FILE
 from startup.checks import LOCK
@@ -84,7 +84,7 @@ def _of_jobs(run: dict[str, Any], now: float, *, at_work: bool) -> Iterator[str]
 
 def _job(job: dict[str, Any]) -> str:
     """An artifact, and the last that its job said."""
-    return ": ".join([job["artifact"], *last_lines(Path(job["log"]), 1)] if job["log"] else [job["artifact"]])
+    return ": ".join([job["artifact"], *lines_of(Path(job["log"]))[-1:]] if job["log"] else [job["artifact"]])
 
 
 def made(taken: Taken) -> Iterator[str]:

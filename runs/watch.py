@@ -129,7 +129,8 @@ class Watch(logging.Handler):
         return text.startswith(GENERIC) or (text.startswith(SELECTING) and self.terminal)
 
     def _fail(self, record: Any) -> None:
-        self._say(failure.told(next(iter(record.output), record.rule_name), record.shellcmd, record.log), logging.ERROR)
+        artifact = next(iter(record.output), record.rule_name)
+        self._say(failure.told(artifact, record.shellcmd, record.log, record.rule_msg), logging.ERROR)
 
     def _say(self, text: str, level: int = logging.INFO) -> None:
         """A message of our own, as Snakemake's are shown."""

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from freshness import configured, remotes
 from sharing import layout, named
-from sharing.store import Cache, lists
+from sharing.store import Cache, Remote, bare, lists
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
 
 CELL = ("model", "dataset", "factor")
 AGAIN = "`make verify-remote REPAIR=1` where they were made puts them there"
+LOOKED_AT = 12  # objects of the remote that are read to say what is wrong
 REFERENCE = "reference"  # the setting that every cell is compared with
 
 
@@ -134,7 +135,18 @@ def _pull(targets: list[str], wanted: dict[str, str], remote: str | None) -> Non
             )
         if not lacks:
             raise FetchError(done.stderr.strip())
-        raise FetchError(f"the remote has not, or not intact, the bytes of {named.listed(lacks)}: {AGAIN}")
+        there = Remote(remote)
+        harmed = [path for path in lacks[:LOOKED_AT] if there.md5(wanted[path]) != bare(wanted[path])]
+        if not harmed:
+            lost = f"{len(lacks)} files that the remote has could not be brought"
+            raise FetchError(f"{lost}. DVC says: {_said(done.stderr)}")
+        raise FetchError(f"the remote has not, or not intact, the bytes of {named.listed(harmed)}: {AGAIN}")
+
+
+def _said(errors: str) -> str:
+    """The first of DVC's errors, which is of one file and says why."""
+    lines = [line for line in errors.splitlines() if line.startswith("ERROR")]
+    return (lines or errors.strip().splitlines() or ["nothing"])[0]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 `dvc gc` knows branches, tags and experiments, and neither stashes nor what a run made and did not record. Needed is
 what the newest commit of every branch, tag, stash and experiment names, what is staged, and what the working tree has.
+Nor does it delete what DVC had begun to put there when it was killed or the disk was full.
 """
 
 import re
@@ -25,6 +26,7 @@ from workflow_scripts.lib.errors import StudyError
 
 LOGGED = re.compile(r"refs/(.*/)?stash")  # older entries stand in the reflog alone
 UNDERWAY = ("HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD")
+BEGUN = "*.tmp"  # as dvc_objects.fs.utils.tmp_fname calls what is not yet an object
 SHOWN = 20
 BLOCK = 512  # bytes of a file's st_blocks
 
@@ -110,7 +112,7 @@ def _commit(name: str) -> str | None:
 def _objects(cache: Cache) -> Iterator[Waste]:
     for path in sorted((cache.folder / "files" / "md5").glob("??/*")):
         md5 = f"{path.parent.name}{path.name}"
-        if named.OBJECT.fullmatch(md5):
+        if named.OBJECT.fullmatch(md5) or path.match(BEGUN):
             status = path.stat()
             # Other links to the bytes are artifacts, or files that somebody keeps: deleting one frees nothing.
             yield Waste(md5, path, status.st_size, status.st_blocks * BLOCK if status.st_nlink == 1 else 0)
@@ -122,7 +124,8 @@ def _told(wasted: list[Waste], cache: Cache, yes: bool) -> list[str]:
     owners = _owners(cache)
     sums: dict[str, list[int]] = {}
     for waste in wasted:
-        owner = owners.get(waste.md5, "recorded by no commit")
+        unowned = "begun by DVC and never ended" if waste.path.match(BEGUN) else "recorded by no commit"
+        owner = owners.get(waste.md5, unowned)
         count, size = sums.get(owner, [0, 0])
         sums[owner] = [count + 1, size + waste.size]
     lines = [f"{owner}: {count} objects, {_sized(size)}" for owner, (count, size) in sums.items()]

@@ -51,6 +51,11 @@ class Asks:
         return bool(self.workflow.is_main_process and not self.workflow.local_exec)
 
     @property
+    def spread(self) -> bool:
+        """Whether jobs run on other machines: this process hands them out, or is one that was handed out."""
+        return self.elsewhere or bool(self.workflow.remote_exec)
+
+    @property
     def gpus_elsewhere(self) -> int:
         """GPUs that jobs may take at once there, by the profile's `resources`; none where it does not say."""
         said = self.workflow.global_resources.get("gpu")

@@ -1,8 +1,9 @@
 """A Slurm of one node for a test: its own folder, keys and ports, loopback alone, no accounts, two GPUs that are none.
 
-Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge.
+Needs root and Debian's packages of Slurm (tests/debian.py).
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel")
+from tests.debian import PATH, missing
+from tests.processes import gone
+
 CONFIG = """\
 ClusterName=throwaway
 SlurmctldHost={host}(127.0.0.1)
@@ -30,11 +33,9 @@ StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 TaskEpilog={folder}/after-a-job
 CommunicationParameters=NoInAddrAny
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+{limits}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
@@ -51,6 +52,13 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 Gres=gpu:fake:2 
 PartitionName=cpu Nodes={host} Default=YES MaxTime=6000 State=UP
 PartitionName=gpu Nodes={host} MaxTime=6000 State=UP
 """
+CGROUPS = Path("/sys/fs/cgroup")
+# Who ends a job that takes more memory than it asked for: the kernel at once, or slurmd, which looks every second.
+LIMITS = {
+    "cgroup": "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup",
+    "polled": "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherParams=OverMemoryKill",
+}
+CGROUP = "CgroupPlugin=cgroup/v1\nCgroupMountpoint={mounted}\nConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n"
 # On device files that always exist, so that jobs are given a CUDA_VISIBLE_DEVICES.
 GPUS = "AutoDetect=off\nName=gpu Type=fake File=/dev/null\nName=gpu Type=fake File=/dev/zero\n"
 
@@ -59,17 +67,23 @@ def lacking() -> str | None:
     """Why there can be no such Slurm here, or None."""
     if os.getuid() != 0:
         return "needs root, for slurmd"
-    missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
-    return f"needs Debian's slurmctld, slurmd, slurm-client and munge ({missing[0]} is not here)" if missing else None
+    packages = missing("slurm")
+    return f"needs Debian's {', '.join(packages)}: make test-slurm" if packages else None
 
 
-PATH = f"{os.environ['PATH']}:/usr/sbin"
+def limits() -> list[str]:
+    """The ways of `LIMITS` that this machine has, the better first; version 2 of cgroups takes systemd, and is left."""
+    mounted = all(os.access(CGROUPS / name / "tasks", os.W_OK) for name in ("memory", "freezer"))
+    return [*(["cgroup"] if mounted else []), "polled"]
 
 
 class Slurm:
-    """A controller and a node, from `start` to `stop`; `after` is a shell script that runs as each step ends."""
+    """A controller and a node, from `start` to `stop`.
 
-    def __init__(self, folder: Path, *, cpus: int = 4, after: str = "true") -> None:
+    `limits` is of `LIMITS`; `after` is a shell script that runs as each step ends.
+    """
+
+    def __init__(self, folder: Path, *, limits: str, cpus: int = 4, after: str = "true") -> None:
         self.folder = folder
         for name in ("state", "spool", "log", "munge", "bin"):
             (folder / name).mkdir(parents=True)
@@ -80,9 +94,11 @@ class Slurm:
         (folder / "after-a-job").write_text(f"#!/bin/sh\n{after}\n")
         (folder / "after-a-job").chmod(0o755)
         ports = dict(zip(("controller", "node"), _free_ports(2), strict=True))
-        host = socket.gethostname().split(".")[0]
+        self.host = socket.gethostname().split(".")[0]
         self.config = folder / "slurm.conf"
-        self.config.write_text(CONFIG.format(folder=folder, host=host, cpus=cpus, **ports))
+        said = {"folder": folder, "host": self.host, "cpus": cpus, "limits": LIMITS[limits]}
+        self.config.write_text(CONFIG.format(**said, **ports))
+        (folder / "cgroup.conf").write_text(CGROUP.format(mounted=CGROUPS))
         # Snakemake's executor drops SLURM_CONF before it calls srun, and /etc/slurm is not a test's to write.
         (folder / "bin/srun").write_text(f'#!/bin/sh\nSLURM_CONF={self.config} exec {shutil.which("srun")} "$@"\n')
         (folder / "bin/srun").chmod(0o755)
@@ -106,7 +122,7 @@ class Slurm:
         """As a crash would."""
         pid = self._pid("slurmctld.pid")
         os.kill(pid, signal.SIGKILL)
-        _until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "the controller is still there")
+        _until(lambda: gone(pid), "the controller is still there")
 
     def stop(self) -> None:
         """End jobs and daemons, each by its own id."""
@@ -114,7 +130,12 @@ class Slurm:
         _until(lambda: not self.jobs(), "jobs do not end", fatal=False)
         for name in ("slurmctld.pid", "slurmd.pid", "munge/pid"):
             if (self.folder / name).exists():
-                os.kill(self._pid(name), signal.SIGTERM)
+                pid = self._pid(name)
+                os.kill(pid, signal.SIGTERM)
+                _until(lambda pid=pid: gone(pid), f"{name} does not end", fatal=False)
+        for left in sorted(CGROUPS.glob(f"*/slurm_{self.host}/**/"), reverse=True):
+            with contextlib.suppress(OSError):  # of another Slurm that runs here
+                left.rmdir()
 
     def jobs(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[str]:
         """`id state comment` of jobs in some states; all of them where `states` is "all"."""
@@ -146,10 +167,6 @@ def _until(ready, otherwise: str, seconds: float = 20, *, fatal: bool = True) ->
             assert not fatal, otherwise
             return
         time.sleep(0.1)
-
-
-def _is_zombie(pid: int) -> bool:
-    return "\tZ" in Path(f"/proc/{pid}/status").read_text().split("State:")[1][:3]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake import cli
+from snakemake.settings.enums import RerunTrigger
 
 from freshness.contents import md5
 from startup import cluster
@@ -78,6 +80,15 @@ def test_gpus_of_other_machines_are_what_the_profile_says(asks):
     assert asks.gpus_elsewhere == 16
 
 
+@pytest.mark.parametrize(
+    ("main", "local", "remote", "spread"),
+    [(True, True, False, False), (False, True, False, False), (True, False, False, True), (False, True, True, True)],
+)
+def test_jobs_are_spread_where_they_are_handed_out_and_where_they_arrive(asks, main, local, remote, spread):
+    asks.workflow.is_main_process, asks.workflow.local_exec, asks.workflow.remote_exec = main, local, remote
+    assert asks.spread == spread
+
+
 def config(storage, age):
     return f"AccountingStorageType   = accounting_storage/{storage}\nMinJobAge               = {age} sec\n"
 
@@ -117,3 +128,15 @@ def test_a_profile_stands_in_for_the_default_and_has_all_of_it(profile):
     assert other["resources"]["gpu"] > 1
     assert "resources" not in default  # as many as there are cards (rules/common.smk)
     assert {**default, "resources": other["resources"]}.items() <= other.items()
+
+
+@pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.iterdir()))
+def test_snakemake_knows_every_word_of_a_profile(profile, monkeypatch):
+    if profile == "slurm":
+        pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs `make slurm`")
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    _, parsed = cli.parse_args(["--workflow-profile", str(PROFILES / profile)])  # which ends on a word it does not know
+    said = yaml.safe_load((PROFILES / profile / "config.yaml").read_text())
+    assert parsed.executor == said.get("executor")
+    assert parsed.retries == said.get("retries", 0)
+    assert parsed.rerun_triggers == frozenset({RerunTrigger.MTIME})

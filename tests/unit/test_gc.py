@@ -96,6 +96,16 @@ def test_what_is_needed_stays_and_the_rest_is_told_before_it_goes(project):
     assert "nothing to delete" in project.gc()
 
 
+def test_what_a_kill_or_a_full_disk_left_half_written_goes(project):
+    half = project.folder / ".dvc/cache/files/md5/66/.7uN6IW_bAd5wgNFPdz5s0Q.tmp"
+    half.parent.mkdir(exist_ok=True)
+    half.write_text("half")
+    assert "begun by DVC and never ended: 1 objects, 4.00B" in project.gc()
+    project.gc("--yes", "true")
+    assert not half.exists()
+    assert project.texts() == NEEDED
+
+
 def test_what_is_staged_is_needed(project):
     project.add("staged")
     project.gc("--yes", "true")

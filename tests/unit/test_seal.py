@@ -254,6 +254,14 @@ def test_an_entry_of_another_form_or_name_brings_nothing_back(here):
     assert not recalled(name)
 
 
+def test_who_may_write_to_the_cache_may_note_what_was_made(here):
+    Path("cache").mkdir()
+    Path("cache").chmod(0o2775)  # as a group shares it
+    cached.remember(Path("cache"), "abc", {"made_from": {}})
+    made = [*Path("cache").glob("recipes"), *Path("cache").glob("recipes/*")]
+    assert [path.stat().st_mode & 0o7777 for path in made] == [0o2775, 0o2775]
+
+
 def test_a_cache_that_cannot_be_written_stops_no_job(here):
     put("cache", "a file")
     cached.remember(Path("cache"), "abc", {"made_from": {}})

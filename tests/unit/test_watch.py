@@ -83,6 +83,24 @@ def test_a_failed_job_shows_the_end_of_its_log_and_its_command_by_hand(tmp_path)
     ]
 
 
+def test_why_a_scheduler_ended_a_job_is_said(tmp_path):
+    log = tmp_path / "1.log"
+    killed = "slurmstepd-vm: error: Detected 1 oom-kill event(s) in StepId=1.0."
+    log.write_text("of no interest\n" + f"{killed}\n" + "".join(f"line {i}\n" for i in range(20)))
+    fared = "SLURM-job '1' failed, SLURM status is: 'FAILED'. For further error details see the cluster log"
+    lines = told("artifacts/x", None, [str(log)], fared).splitlines()
+    assert lines[:4] == [
+        "FAILED artifacts/x",
+        "  SLURM-job '1' failed, SLURM status is: 'FAILED'.",
+        f"    {killed}",
+        "    line 5",
+    ]
+    refused = "SLURM sbatch failed. The error message was 'no such partition'.\n    sbatch call:\n  sbatch ..."
+    assert told("x", None, [], refused).splitlines()[1:] == [
+        "  SLURM sbatch failed. The error message was 'no such partition'."
+    ]
+
+
 def test_a_failed_job_without_a_log_is_named(tmp_path):
     assert told("artifacts/x", None, [str(tmp_path / "none")]).splitlines()[0] == "FAILED artifacts/x"
 

@@ -65,6 +65,18 @@ def test_a_hard_link_is_one_file_and_read_only(tmp_path):
         assert (tmp_path / "artifact").stat().st_mode & 0o777 == 0o444
 
 
+def test_an_object_of_another_user_is_linked_as_it_stands(tmp_path, monkeypatch):
+    (tmp_path / "object").write_text("bytes")
+    (tmp_path / "object").chmod(0o444)
+
+    def refuse(*_, **__):
+        raise PermissionError("not the owner")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    links.put(tmp_path / "object", tmp_path / "artifact", hard=True)
+    assert cloned(tmp_path) or (tmp_path / "object").samefile(tmp_path / "artifact")
+
+
 def test_where_no_link_can_be_had_there_is_a_copy(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("on another disk")

@@ -4,6 +4,7 @@ SSH and S3 are real servers on this machine; `make test-remotes` has what they n
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,12 +12,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from sharing.store import Remote
+from tests.debian import PATH, missing
 from tests.workflow.conftest import colleague, copied
 
 pytestmark = pytest.mark.workflow
@@ -39,25 +43,35 @@ def serving(command, port, **options):
                     break
                 assert server.poll() is None, f"{command} ended"
                 time.sleep(0.1)
-            yield
+            yield lambda: (server.terminate(), server.wait())
         finally:
             server.terminate()
 
 
+class Server(NamedTuple):
+    """Where a remote is, DVC's options of it, keys in the environment, how it is taken away, and what is refused."""
+
+    url: str
+    stop: Callable[[], object]
+    options: dict[str, str]
+    keys: dict[str, str]
+    wrong: tuple[dict[str, str], dict[str, str]] | None  # options and keys
+
+
 @contextlib.contextmanager
 def folder_remote(top):
-    yield f"{top}/remote", {}, {}
+    yield Server(f"{top}/remote", lambda: (top / "remote").rename(top / "away"), {}, {}, None)
 
 
 @contextlib.contextmanager
 def ssh_remote(top):
     pytest.importorskip("dvc_ssh", reason="needs dvc-ssh: make test-remotes")
-    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not sshd or not shutil.which("ssh-keygen"):
-        pytest.skip("needs sshd, of Debian's openssh-server")
+    if packages := missing("ssh"):
+        pytest.skip(f"needs Debian's {', '.join(packages)}: make test-remotes")
+    sshd = shutil.which("sshd", path=PATH)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where sshd puts what it trusts least; the system's service makes it
-    for key in ("host", "user"):
+    for key in ("host", "user", "stranger"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", top / key], check=True)
     port = free_port()
     lines = [
@@ -65,9 +79,10 @@ def ssh_remote(top):
         "StrictModes no", "UsePAM no", "PasswordAuthentication no", "PidFile none", "Subsystem sftp internal-sftp",
     ]  # fmt: skip
     (top / "sshd_config").write_text("\n".join(lines) + "\n")
-    with serving([sshd, "-D", "-f", top / "sshd_config"], port):
+    with serving([sshd, "-D", "-f", top / "sshd_config"], port) as stop:
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-        yield f"ssh://{user}@127.0.0.1:{port}{top}/remote", {"keyfile": f"{top}/user"}, {}
+        mine, strangers = ({"keyfile": f"{top}/{name}"} for name in ("user", "stranger"))
+        yield Server(f"ssh://{user}@127.0.0.1:{port}{top}/remote", stop, mine, {}, (strangers, {}))
 
 
 @contextlib.contextmanager
@@ -77,27 +92,42 @@ def s3_remote(top):
     import boto3
 
     port = free_port()
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-    address = f"http://127.0.0.1:{port}"
-    with serving([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port, cwd=top):
-        said = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-        boto3.client("s3", endpoint_url=address, **said).create_bucket(Bucket="study")
-        yield "s3://study/artifacts", {"endpointurl": address}, keys
+    address, strangers = f"http://127.0.0.1:{port}", {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    # It asks for keys once four things are done: a user, what it may, its key, and a bucket.
+    with serving(command, port, cwd=top, env=os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": "4"}) as stop:
+        users, objects = (
+            boto3.client(name, endpoint_url=address, region_name="us-east-1", **strangers) for name in ("iam", "s3")
+        )
+        users.create_user(UserName="me")
+        users.put_user_policy(UserName="me", PolicyName="all", PolicyDocument=MAY_ALL)
+        key = users.create_access_key(UserName="me")["AccessKey"]
+        objects.create_bucket(Bucket="study")
+        mine, refused = (
+            {
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": secret,
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+            for secret in (key["SecretAccessKey"], "another")
+        )
+        yield Server("s3://study/artifacts", stop, {"endpointurl": address}, mine, ({}, refused))
 
 
+MAY_ALL = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
 KINDS = {"folder": folder_remote, "ssh": ssh_remote, "s3": s3_remote}
 
 
 class Shared:
     """A made study in a clone, with a remote of its own, and what is done to that remote."""
 
-    def __init__(self, clone, options, keys):
-        self.clone, self.options, self.keys = clone, options, keys
+    def __init__(self, clone, server):
+        self.clone, self.server, self.keys = clone, server, server.keys
 
-    def prepare(self, clone):
+    def prepare(self, clone, options=None, keys=None):
         """Have a clone reach the remote: what is this machine's is in no file that is committed."""
-        clone.environment |= self.keys
-        for option, value in self.options.items():
+        clone.environment |= self.keys | (keys or {})
+        for option, value in (self.server.options | (options or {})).items():
             clone.run(f"python -m dvc remote modify --local there {option} {value}")
         return clone
 
@@ -128,10 +158,10 @@ class Shared:
 @pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.remotes) for kind in ("ssh", "s3"))])
 def shared(request, small, tmp_path):
     """The small study with an empty remote beside it."""
-    with KINDS[request.param](tmp_path) as (url, options, keys):
+    with KINDS[request.param](tmp_path) as server:
         clone = copied(small, tmp_path / "made")
-        clone.run(f"make remote URL={url} NAME=there && git commit -qam there")
-        made = Shared(clone, options, keys)
+        clone.run(f"make remote URL={server.url} NAME=there && git commit -qam there")
+        made = Shared(clone, server)
         made.prepare(clone)
         yield made
 
@@ -208,3 +238,61 @@ def test_a_push_that_was_killed_is_gone_on_with(shared, tmp_path):
     told, arrived = clone.run("make verify-remote", check=False), shared.objects()
     clone.run("python -m dvc push -q && make verify-remote")
     assert ("absent" in told) == (arrived < shared.objects())  # on a busy machine all may have arrived
+
+
+def refused(clone):
+    """What a clone is told that cannot reach the remote: in a line, with nothing left of what was asked for."""
+    for command in ("make verify-remote", "make verify-remote REPAIR=1", "make fetch STAGE=render_report"):
+        assert "remote there (" in (line := said(clone, command)), line
+        assert "cannot be used: " in line
+    assert not list(clone.folder.glob("artifacts/*/*"))
+    assert clone.run("git status --short") == ""
+
+
+def test_a_server_that_is_down_is_said_and_leaves_nothing_behind(shared, tmp_path):
+    shared.clone.run("python -m dvc push -q")
+    other = shared.colleague(tmp_path / "other")
+    shared.server.stop()
+    if shared.server.url.startswith("/"):  # a folder that is away is an empty one
+        assert "the remote has no intact list" in said(other, "make fetch STAGE=render_report")
+        assert "lacks " in shared.clone.run("make verify-remote", check=False)
+    else:
+        refused(other)
+
+
+def test_a_wrong_key_is_said_and_leaves_nothing_behind(shared, tmp_path):
+    if shared.server.wrong is None:
+        pytest.skip("a folder has no keys")
+    shared.clone.run("python -m dvc push -q")
+    other = shared.prepare(shared.colleague(tmp_path / "other"), *shared.server.wrong)
+    refused(other)
+    shared.prepare(other)
+    other.run("python -m dvc pull -q")
+    other.quiet()
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A folder on a disk of its own that has no space; what is called makes some."""
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path / "disk"]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs root that may mount")
+    try:
+        yield tmp_path / "disk", lambda: subprocess.run(["mount", "-o", "remount,size=1g", mount[-1]], check=True)
+    finally:
+        subprocess.run(["umount", mount[-1]], check=True)
+
+
+def test_a_full_disk_is_said_and_what_came_is_gone_on_with(shared, full, tmp_path):
+    cache, make_space = full
+    shared.clone.run("python -m dvc push -q")
+    other = shared.colleague(tmp_path / "other")
+    other.run(f"dvc cache dir --local {cache}")
+    told = other.run("make fetch STAGE=render_report", check=False)
+    assert "files that the remote has could not be brought. DVC says: ERROR: failed to transfer" in told
+    assert "No space left on device" in told
+    assert not list(other.folder.glob("artifacts/*/*"))
+    make_space()
+    other.run("python -m dvc pull -q")
+    other.quiet()

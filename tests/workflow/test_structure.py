@@ -150,6 +150,15 @@ def test_a_model_that_demonstrations_are_chosen_by_is_read_where_they_are(tmp_pa
         assert flag == (wanted[0] if wanted else "null")
 
 
+def test_flags_worked_out_from_inputs_say_no_more_than_recipes_do():
+    """Recipes have inputs, but none of the params that are made from them: such a flag may only name an input."""
+    rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    flags = re.findall(r"(\w+)=lambda wildcards, input: (.*),\n", rules)
+    assert len(flags) == len(re.findall(r"lambda wildcards, input", rules)) > 3
+    named = [name for name, made in flags if made == f"only(input.{name})"]
+    assert [name for name, _ in flags if name not in named] == ["provenance"]  # the recipes themselves
+
+
 @pytest.mark.usefixtures("signals")
 def test_no_two_artifacts_of_a_study_have_one_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 SEEN = Path(".snakemake/seen")
 PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (plan.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
+IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
 OURS = {".snakemake_timestamp"}  # Snakemake's mark in a folder that a rule makes
 
 Identity = list[int]
@@ -22,6 +23,11 @@ def files_of(paths: Iterable[str]) -> list[Path]:
         inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
         files += [file for file in inside if file.name not in OURS] if path.is_dir() else [path]
     return sorted(files)
+
+
+def files_in(path: str) -> list[Path]:
+    """Files of a folder, or the file that a path is, as DVC would list them."""
+    return [file for file in files_of([path]) if not IGNORED & set(file.relative_to(path).parts)]
 
 
 def md5(path: Path) -> str:

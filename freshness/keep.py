@@ -18,17 +18,19 @@ class KeepError(StudyError):
     """Bytes that changed while they were put into the cache."""
 
 
-def keep(cache: Cache, file: Path, name: str, *, hard: bool = False) -> None:
-    """Put a file's bytes into the cache, if it has no object of that MD5; like DVC it believes one that is read-only.
+def keep(cache: Cache, file: Path, name: str, *, hard: bool = False, believed: bool = True) -> None:
+    """Put a file's bytes into the cache, if it has no object of that MD5.
 
     Args:
         cache: DVC's cache
         file: what has the bytes
         name: their MD5; KeepError where they have another by now
         hard: whether the object may be a hard link, which makes the file read-only
+        believed: whether an object that is read-only is taken for what its name says, as DVC does; else it is read
     """
     kept = object_path(cache.folder, name)
-    if kept.is_file() and (stat.S_IMODE(kept.stat().st_mode) == links.READ_ONLY or md5(kept) == name):
+    read_only = kept.is_file() and stat.S_IMODE(kept.stat().st_mode) == links.READ_ONLY
+    if kept.is_file() and ((believed and read_only) or md5(kept) == name):
         return
     with _draft(cache, kept) as draft:
         links.put(file, draft, hard=hard)
@@ -36,10 +38,12 @@ def keep(cache: Cache, file: Path, name: str, *, hard: bool = False) -> None:
             raise KeepError(f"{file} was written to while it was put into DVC's cache; run again")
 
 
-def keep_folder(cache: Cache, folder: Path, files: Mapping[str, str], *, hard: bool = False) -> None:
+def keep_folder(
+    cache: Cache, folder: Path, files: Mapping[str, str], *, hard: bool = False, believed: bool = True
+) -> None:
     """Put a folder into the cache: path in it -> MD5 of each of its files, and last their list."""
     for inside, name in files.items():
-        keep(cache, folder / inside, name, hard=hard)
+        keep(cache, folder / inside, name, hard=hard, believed=believed)
     kept = object_path(cache.folder, folder_digest(files))
     if not kept.is_file():
         with _draft(cache, kept) as draft:

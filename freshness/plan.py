@@ -219,7 +219,8 @@ class Plan:
             "recipe": recipe,
             "accepted": {"accepted": accepted} if accepted else {},
             "installed": {library: libraries.here(library) for library in recipe["libraries"]},
-            "files": {path: _bytes_of(path) for path in modules} | self.recipes.sources_of(job),
+            "files": {path: _bytes_of(path) for path in modules} | (read := self.recipes.sources_of(job)),
+            "folders": self.stages.folders_of(read),
             "inputs": self.recipes.artifacts_of(job),
             "cache": str(self.dvc.folder),
         }

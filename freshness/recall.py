@@ -13,12 +13,13 @@ def bring_back(plan: Any) -> list[str]:
     waiting = list(reversed(_asked_for(plan)))
     while waiting:
         job = waiting.pop()
-        if job not in visited and plan.stale(job):
-            if not plan.forced(job) and _recall(plan, job):
-                came_back.append(job)
-            else:
-                waiting += plan.recipes.upstream(job)
+        if job in visited:
+            continue
         visited.add(job)
+        if plan.stale(job) and not plan.forced(job) and _recall(plan, job):
+            came_back.append(job)
+        else:  # also of a fresh one: what is stale above it would run
+            waiting += plan.recipes.upstream(job)
     if came_back and plan.real:
         plan.judge_again()
     return came_back

@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from freshness import cached, libraries
-from freshness.contents import PARTS, Identity, contents, digest, identity, load, load_sealed, md5, same_to_dvc, write
+from freshness.contents import (
+    PARTS,
+    Identity,
+    contents,
+    digest,
+    files_in,
+    identity,
+    load,
+    load_sealed,
+    md5,
+    same_to_dvc,
+    write,
+)
 from workflow_scripts.lib.errors import StudyError
 
 Job = dict[str, Any]
@@ -97,6 +109,8 @@ def seal(job: Job, path: Path) -> None:
     for file in sorted(before.keys() | {str(path) for path in now}):
         if not _untouched(file, before.get(file), now.get(Path(file)), job):
             raise ChangedError(f"not sealed: {file} was written to while the job ran")
+    if added := list(added_files(job)):
+        raise ChangedError(f"not sealed: {added[0]} came while the job ran")
     if upgraded := list(changed_libraries(job)):
         raise ChangedError(f"not sealed: another release of {upgraded[0]} was installed while the job ran")
     if missing := [output for output in job["outputs"].values() if not Path(output).exists()]:
@@ -133,7 +147,7 @@ def _untouched(file: str, before: Identity | None, now: Identity | None, job: Jo
 
 
 def changed_files(job: Job) -> Iterator[str]:
-    """Modules, data and models of a job whose bytes are not those planned.
+    """Modules, data and models of a job whose bytes are not those planned, and what came into a model's folder.
 
     Comments and layout of modules do not count. Files as they were last seen are not read again: a model's weights
     would be, by every job.
@@ -142,6 +156,13 @@ def changed_files(job: Job) -> Iterator[str]:
         path = Path(file)
         if not path.exists() or (_bytes_of(file, job) != planned and not _same_syntax(file, job)):
             yield file
+    yield from added_files(job)
+
+
+def added_files(job: Job) -> Iterator[str]:
+    """Files that were not there when a job was planned, in the folders of its models: loading might take them."""
+    for folder in job["folders"]:
+        yield from (str(file) for file in files_in(folder) if str(file) not in job["files"])
 
 
 def _bytes_of(file: str, job: Job) -> str:

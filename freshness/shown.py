@@ -4,12 +4,15 @@ It takes Snakemake two seconds to find the jobs of a thousand artifacts and that
 by then. All is shown where it lists jobs or touches them, or where a part of them is chosen by name.
 """
 
+import sys
 from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from snakemake.io import ancient
+
+REPORTED = "--report-after-run"  # Snakemake keeps it to itself until the run is over
 
 
 class Shown:
@@ -21,10 +24,10 @@ class Shown:
 
     @cached_property
     def in_full(self) -> bool:
-        """Whether all is shown: no run or dry run, or one of a part of the study."""
+        """Whether all is shown: no run or dry run, or one of a part of the study, or one with a report after it."""
         workflow = self.plan.workflow
         parts = workflow.dag_settings.until, workflow.dag_settings.omit_from, workflow.dag_settings.batch
-        return not workflow.executor_plugin or workflow.touch or any(parts)
+        return not workflow.executor_plugin or workflow.touch or any(parts) or REPORTED in sys.argv
 
     def fresh(self, paths: Iterable[str]) -> list[Any]:
         """Artifacts that are fresh, as inputs: ancient, and only if they are there."""

@@ -8,16 +8,16 @@ of data sets, one on those of models, and the stages of dvc.yaml depend on their
 
 import hashlib
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from freshness.contents import contents, files_of, folder_digest
+from freshness.contents import contents, files_in, folder_digest
 
 FOLDER = Path("sources")
 KINDS = {"data_files": "datasets", "model_files": "models"}  # input of a rule -> what its files are of
-IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
 HEADER = "# The local files that params.yaml names. Written by every run of Snakemake, like the files beside it.\n"
 COMMAND = "snakemake --cores all all_sources"
 
@@ -100,9 +100,11 @@ def with_targets(paths: list[str]) -> list[str]:
 
 
 def digest_of(path: str) -> dict[str, Any] | None:
-    """MD5 and size as DVC has them, of a folder that of the list of its files; None for what is not there."""
+    """MD5, size and mode as DVC has them, of a folder that of the list of its files; None for what is not there."""
     if Path(path).is_file():
-        return {"md5": contents([path])[path], "size": Path(path).stat().st_size}
+        status = Path(path).stat()
+        executable = {"isexec": True} if status.st_mode & stat.S_IXUSR else {}
+        return {"md5": contents([path])[path], "size": status.st_size, **executable}
     files = [file for file in files_in(path) if file.is_file()]
     if not files:
         return None
@@ -110,8 +112,3 @@ def digest_of(path: str) -> dict[str, Any] | None:
     md5s = {file: contents([str(file)])[str(file)] for file in files}
     digest = folder_digest({file.relative_to(path).as_posix(): found for file, found in md5s.items()})
     return {"md5": digest, "size": sum(file.stat().st_size for file in files), "nfiles": len(files)}
-
-
-def files_in(path: str) -> list[Path]:
-    """Files of a folder, or the file that a path is, as DVC would list them."""
-    return [file for file in files_of([path]) if not IGNORED & set(file.relative_to(path).parts)]

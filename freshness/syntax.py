@@ -48,9 +48,10 @@ def modules_of(module: str) -> tuple[str, ...]:
 
 
 def module_path(module: str) -> Path:
-    """File of a module or package of ours."""
+    """File of a module or package of ours, which Python takes for it: a folder alone, left by git, is no package."""
     path = ROOT / Path(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    package = path / "__init__.py"
+    return package if package.is_file() else path.with_suffix(".py")
 
 
 @cache

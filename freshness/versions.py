@@ -1,5 +1,6 @@
 """DVC's side of the artifacts: dvc.yaml as the rules have it, and whether dvc.lock and the cache have what is there."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ class Stages:
     def outputs(self, stage: str) -> list[str]:
         """Every artifact of a stage."""
         return [path for job in self.recipes.jobs[stage] for path in self.recipes.outputs(job).values()]
+
+    def folders_of(self, files: Iterable[str]) -> list[str]:
+        """Folders of models that files are in."""
+        folders = [path for path in self.files["models"] if Path(path).is_dir()]
+        return [path for path in folders if any(Path(file).is_relative_to(path) for file in files)]
 
     def unrecorded(self) -> list[str]:
         """Where DVC has not what `dvc commit` would record now; nothing where it has, or where nothing is recorded."""

@@ -25,8 +25,8 @@ STOP.listen()
 shell.prefix(f"{UNMOVED}export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 from freshness import libraries
+from freshness.contents import files_in
 from freshness.recipes import sealed
-from freshness.sources import files_in
 from runs.watch import FAILED, FINISHED, Watch
 from startup import cluster, warm
 from startup.checks import check_study

@@ -41,17 +41,29 @@ def import_study(folder: Path) -> None:
     cache = cached.cache()
     try:
         for stage, inside in _by_stage(files).items():
-            keep.keep_folder(cache, folder / stage, inside)
+            keep.keep_folder(cache, folder / stage, inside, believed=False)
     except OSError as error:
         raise ImportStudyError(f"DVC's cache {cache.folder} cannot be written to: {error.strerror}") from None
-    for sealed in recipes.values():
-        cached.remember(cache.folder, seal.name(sealed), sealed)
-    kept = cached.remembered(cache.folder)
-    if lost := [
-        path for path, sealed in recipes.items() if sealed not in cached.recalled(cache.folder, seal.name(sealed), kept)
-    ]:
-        raise ImportStudyError(f"DVC's cache {cache.folder} did not take {lost[0]}: it cannot be written to")
-    sys.stdout.write("\n".join([_told(folder, recipes), *_differences(folder, recipes)]) + "\n")
+    before = _noted(cache.folder, recipes)
+    for path, sealed in recipes.items():
+        if path not in before:
+            cached.remember(cache.folder, seal.name(sealed), sealed)
+    noted = _noted(cache.folder, recipes)
+    if lost := recipes.keys() - noted.keys():
+        raise ImportStudyError(f"DVC's cache {cache.folder} did not take {min(lost)}: it cannot be written to")
+    other = {path.removesuffix(".recipe") for path, own in before.items() if own["bytes"] != recipes[path]["bytes"]}
+    sys.stdout.write("\n".join([_told(folder, recipes, other), *_differences(folder, recipes)]) + "\n")
+
+
+def _noted(cache: Path, recipes: Sealed) -> Sealed:
+    """What the cache has of the same recipes from the same bytes, and whole."""
+    kept = cached.remembered(cache)
+    return {
+        path: noted
+        for path, sealed in recipes.items()
+        for noted in cached.recalled(cache, seal.name(sealed), kept)
+        if noted["made_from"] == sealed["made_from"]
+    }
 
 
 def _checked(folder: Path) -> dict[str, str]:
@@ -80,9 +92,10 @@ def _by_stage(files: dict[str, str]) -> dict[str, dict[str, str]]:
     return stages
 
 
-def _told(folder: Path, recipes: Sealed) -> str:
+def _told(folder: Path, recipes: Sealed, other: set[str]) -> str:
+    stays = f"; {len(other)} gave other bytes here, which stay: {named.listed(other, SHOWN)}" if other else ""
     return (
-        f"{folder}: what {len(recipes)} recipes gave is in DVC's cache; "
+        f"{folder}: what {len(recipes)} recipes gave is in DVC's cache{stays}; "
         "`snakemake -n` says what of it comes back here, `snakemake --cores all` brings it back"
     )
 
@@ -118,12 +131,20 @@ def _code(folder: Path, recipes: Sealed) -> Iterator[str]:
     """Modules that are not those of the recipes, and rules that are not those beside them."""
     digests = {pair for sealed in recipes.values() for pair in sealed["code"].items() if pair[0] != "command"}
     for module, digest in digests:
-        if not Path(module).is_file() or syntax_digest(Path(module)) != digest:
+        if not _says(Path(module), digest):
             yield module
     for theirs in (folder / crate.CODE / layout.RULES).glob("*.smk"):
         here = layout.RULES / theirs.name
         if not here.is_file() or _lines(here) != _lines(theirs):
             yield str(here)
+
+
+def _says(module: Path, digest: str) -> bool:
+    """Whether a module is there, whole, and its syntax has that digest."""
+    try:
+        return syntax_digest(module) == digest
+    except (OSError, SyntaxError):
+        return False
 
 
 def _lines(rules: Path) -> list[str]:

@@ -26,7 +26,8 @@ def run(tmp_path, monkeypatch):
         planned = {
             "outputs": {"made": "made"}, "accepted": {}, "inputs": {}, "cache": "cache",
             "recipe": {"code": {"stage.py": "syntax"}, "libraries": {}, "params": {}, "inputs": {}},
-            "files": {"stage.py": md5(Path("stage.py"))}, "installed": {LIBRARY: libraries.here(LIBRARY)},
+            "folders": [], "files": {"stage.py": md5(Path("stage.py"))},
+            "installed": {LIBRARY: libraries.here(LIBRARY)},
         }  # fmt: skip
         Path("job.json").write_text(json.dumps(planned))
         command = [sys.executable, "-m", "freshness.job", "job.json", "stage", *flags]

@@ -64,6 +64,18 @@ def test_an_object_that_was_made_writable_and_edited_is_replaced():
     assert kept.read_text() == "bytes"
 
 
+def test_an_object_is_read_where_it_is_not_believed():
+    keep.keep(CACHE, Path("made/x"), NAME)
+    kept = object_path(CACHE.folder, NAME)
+    kept.chmod(0o644)
+    kept.write_text("harmed")
+    kept.chmod(0o444)
+    keep.keep(CACHE, Path("made/x"), NAME)
+    assert kept.read_text() == "harmed"  # as DVC would take it
+    keep.keep(CACHE, Path("made/x"), NAME, believed=False)
+    assert kept.read_text() == "bytes"
+
+
 def test_a_group_may_write_where_a_cache_is_shared():
     before = os.umask(0o022)
     try:

@@ -30,7 +30,7 @@ def job(**changes):
     recipe = {"code": {"code.py": "syntax"}, "libraries": {}, "params": {"r": 8}, "inputs": {"input": ["recipe"]}}
     return {
         "outputs": made, "recipe": recipe, "accepted": {}, "files": files, "inputs": given, "cache": "cache",
-        "installed": {"torch": libraries.here("torch")},
+        "folders": [], "installed": {"torch": libraries.here("torch")},
     } | changes  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def ready(here):
             "recipe": RECIPE,
             "accepted": {},
             "files": {},
+            "folders": [],
             "inputs": {},
             "cache": "cache",
             "installed": {},
@@ -318,3 +319,20 @@ def test_artifacts_of_the_future_are_dated_now(here):
     assert all(
         Path(path).stat().st_mtime <= time.time() for path in ("made/x", "made/f", "made/f/.snakemake_timestamp")
     )
+
+
+def test_a_file_that_comes_into_a_models_folder_is_noticed(ready, tmp_path):
+    put("model/config.json", "{}")
+    one = job(folders=["model"])
+    one["files"] |= {"model/config.json": md5(Path("model/config.json"))}
+    planned = tmp_path / "job.json"
+    seal.begin(one, planned)
+    put("made/x", "states")
+    put("made/y/a", "adapter")
+    put("model/model.safetensors", "other weights")  # which loading would take before those of an index
+    with pytest.raises(seal.ChangedError, match=r"not sealed: model/model.safetensors came while the job ran"):
+        seal.seal(one, planned)
+    with pytest.raises(seal.ChangedError, match=r"not started: model/model.safetensors"):
+        seal.begin(one, planned)
+    Path("model/model.safetensors").unlink()
+    seal.seal(one, planned)

@@ -168,6 +168,13 @@ def test_a_name_that_becomes_a_module_counts_though_no_file_that_was_read_change
     assert code("prepare_dataset") != before
 
 
+def test_a_folder_that_git_left_behind_hides_no_module(code, tmp_path):
+    before = code("aggregate_similarity")
+    (tmp_path / "workflow_scripts/lib/command/__pycache__").mkdir(parents=True)
+    assert code("aggregate_similarity") == before
+    assert code("aggregate_similarity", "lib/command.py", lambda text: f"{text}\nX = 1\n") != before
+
+
 def test_a_memory_that_cannot_be_written_is_done_without(code, tmp_path):
     (tmp_path / ".snakemake").write_text("in the way")
     assert code("prepare_dataset") == code("prepare_dataset")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from freshness.contents import md5
+from freshness.contents import load_sealed, md5, write
+from freshness.seal import name
 from tests.workflow.conftest import SMALL, clone_into, colleague, copied, flip, write_words
 from tests.workflow.test_links import AS_USER, cloned, objects
 from tests.workflow.test_sharing import REPORT, said
@@ -42,6 +43,8 @@ def made(path_without_dvc, tmp_path_factory):
     clone = clone_into(tmp_path_factory.mktemp("without"))
     clone.environment["PATH"] = path_without_dvc
     write_words(clone.folder)
+    for file in ("words.csv", "workflow_scripts/tune_lora.py"):
+        (clone.folder / file).chmod(0o755)  # DVC records it
     clone.params(**SMALL, tune_lora__steps=2, aggregate_similarity__resamples=100)
     clone.run("git init -q . && git add -A && git commit -qm start")
     clone.first_output = clone.run(RUN)
@@ -98,6 +101,11 @@ def test_what_is_changed_and_changed_back_comes_back_without_a_job(made):
     assert made.jobs(output) == {"version_artifacts": 1}
     assert bytes_of(made.folder / "artifacts") == before
     assert made.run("git status --short") == ""
+    next((made.folder / "artifacts/tune_lora").rglob("tuning.parquet")).unlink()
+    output = made.run(f"{RUN} all_compare_hidden_states")  # which are fresh, and what they were made from is not
+    assert "from DVC's cache" in output
+    assert "tune_lora" not in made.jobs(output)
+    assert bytes_of(made.folder / "artifacts") == before
 
 
 def test_dvc_finds_what_it_would_have_written(made, tmp_path):
@@ -128,7 +136,7 @@ def test_what_differs_from_an_export_is_said(made, exported, tmp_path):
     other = without_dvc(colleague(made, tmp_path / "other", "HEAD"), made)
     other.params(draws=3, counts_as={"torch": "2.0"})
     (other.folder / "words.csv").unlink()
-    for path, edit in (("workflow_scripts/tune_lora.py", "\nX = 1\n"), ("workflow_scripts/lib/arms.py", "\n# why\n")):
+    for path, edit in (("workflow_scripts/tune_lora.py", "\ndef x(:\n"), ("workflow_scripts/lib/arms.py", "\n# why\n")):
         (other.folder / path).write_text((other.folder / path).read_text() + edit)
     rule = other.folder / "rules/tune_lora.smk"
     rule.write_text(rule.read_text().replace('" --seed {params.seed}"', '" --seed  {params.seed}"'))
@@ -142,6 +150,22 @@ def test_what_differs_from_an_export_is_said(made, exported, tmp_path):
     assert told[4].endswith("(2.0 here)")
     assert len(told) == 5
     assert other.run("git status --short") == before
+
+
+def test_an_import_mends_the_cache_and_leaves_what_was_made_here(made, exported, tmp_path):
+    other = without_dvc(copied(made, tmp_path / "other"), made)
+    harmed, *_, foreign = objects(other).values()
+    whole = harmed.read_bytes()
+    harmed.chmod(0o644)
+    flip(harmed)
+    harmed.chmod(0o444)
+    sealed = load_sealed(other.folder / f"{REPORT}.recipe")
+    (note,) = (other.folder / ".dvc/cache/recipes").glob(f"*/{name(sealed)}-*.json")
+    sealed["bytes"] = dict.fromkeys(sealed["bytes"], foreign.parent.name + foreign.name)
+    write(note, sealed)
+    assert f"; 1 gave other bytes here, which stay: {REPORT};" in other.run(f"make import FOLDER={exported}")
+    assert harmed.read_bytes() == whole
+    assert load_sealed(note) == sealed
 
 
 def test_of_a_harmed_export_nothing_is_taken(made, exported, tmp_path):

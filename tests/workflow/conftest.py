@@ -66,7 +66,8 @@ class Clone:
         for name in ("installed", "installed-dev"):  # what `make` would install is what runs this test
             (folder / ".venv" / name).touch()
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV"))},
+            # Nor is a make in a clone told that it is one inside another, or it would say where it is.
+            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "MAKE", "MFLAGS"))},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GIT_AUTHOR_NAME": "a",
             "GIT_AUTHOR_EMAIL": "a@example.org",

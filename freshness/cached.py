@@ -80,8 +80,9 @@ def recalled(cache: Path, name: str, entries: dict[str, list[Path]]) -> Iterator
     """What a recipe gave, from whatever bytes, if the cache still has all of it; `entries` as `remembered` has them."""
     for entry in entries.get(name, []):
         sealed = load_sealed(entry)
-        of_that_name = sealed and digest({part: sealed[part] for part in PARTS}) == name
-        if of_that_name and all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
+        if sealed is None or digest({part: sealed[part] for part in PARTS}) != name:
+            continue
+        if all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
             yield sealed
 
 

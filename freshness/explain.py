@@ -73,7 +73,7 @@ def forget(recipes: Recipes, job: str) -> list[str]:
     names = {recipes.name(one) for one in gone}
     names |= {seal.name(sealed) for one in gone if (sealed := seal.load(seal.recipe_path(one)))}
     cached.forget(cached.cache_dir(), names)
-    folder_jobs = {"/".join(one.split("/")[:2]): [] for one in gone}
+    folder_jobs: dict[str, list[dict[str, str]]] = {"/".join(one.split("/")[:2]): [] for one in gone}
     for one in recipes.every_job:
         folder_jobs.get("/".join(one.split("/")[:2]), []).append(recipes.outputs(one))
     for folder, jobs in folder_jobs.items():

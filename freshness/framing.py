@@ -75,8 +75,8 @@ def follow(plan: Any) -> None:
     """Make Snakemake judge by recipes: frame each rule's inputs and params."""
     from snakemake.dag import DAG  # which cannot be imported before the rest of Snakemake is
 
-    _IOFile.protected = _never  # type: ignore[method-assign]
-    DAG.check_output_mtime = _any_time  # type: ignore[method-assign]
+    _IOFile.protected = _never
+    DAG.check_output_mtime = _any_time
     plan.workflow.log_missing_metadata_info = _nothing
     for rule in plan.recipes.rules:
         rule._input = type(rule.input)()

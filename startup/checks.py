@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -17,7 +18,7 @@ from startup.warm import MODELS
 
 LOCK = Path(".snakemake/run.lock")
 CHECKED = Path(".snakemake/checked.json")
-_held = []
+_held: list[Any] = []
 
 
 def be_alone() -> None:

@@ -94,7 +94,7 @@ def run_as_main(module: str) -> int:
 
 def tidy_up() -> None:
     """What the interpreter does before it takes itself down."""
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

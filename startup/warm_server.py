@@ -163,7 +163,7 @@ def no_last_deeds() -> Iterator[None]:
         own(self, *given, **named)
         made.append(self)
 
-    weakref.finalize.__init__ = noted  # type: ignore[method-assign]
+    weakref.finalize.__init__ = noted  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -70,7 +70,7 @@ def measured(options: argparse.Namespace, folder: Path) -> None:
     """Print the table; SystemExit where the ways to load do not give the same weights."""
     gigabytes = stored(options, folder)
     files = {str(path): md5(path) for path in sorted(folder.iterdir())}
-    job = {"files": files, "recipe": {"code": {}}}
+    job = {"files": files, "folders": [str(folder)], "recipe": {"code": {}}}
     if found := list(seal.changed_files(job)):
         raise SystemExit(f"{found[0]} is not as it was written")
     ways: dict[str, Callable[[], object]] = {

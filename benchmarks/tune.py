@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
-from benchmarks.usual_study import collated, tuned
+from benchmarks.usual_tuning import collated, tuned
 from workflow_scripts.lib.data.prompts import Completion
 from workflow_scripts.lib.lora.config import TunedAdapter
 from workflow_scripts.lib.lora.settings import TuneLora

@@ -4,8 +4,8 @@ python -m benchmarks.usual_study --metrics metrics.json
 python -m benchmarks.usual_study --params benchmarks/look.yaml --metrics metrics.json    # a look, in seconds
 
 No Snakemake, no DVC, and none of the tool's engines: from the tool come how models are prepared, the data, the
-draws and the prompts, so that numbers can be compared. Measures are written out here and not shared, so that they are
-a check too. Prints wall time by part.
+draws and the prompts, so that numbers can be compared. How it tunes and what it measures stands beside it
+(usual_tuning.py, usual_measures.py). Prints wall time by part.
 """
 
 import argparse
@@ -16,34 +16,31 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from scipy.stats import DegenerateDataWarning, bootstrap
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PrinterCallback, Trainer
-from transformers import TrainingArguments as Arguments
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from benchmarks.tables import table
+from benchmarks.usual_measures import Answers, answered, held_against_other_draws, measured
+from benchmarks.usual_tuning import moved, tuned
 from workflow_scripts.lib.artifacts.provenance import digest
 from workflow_scripts.lib.data.datasets import prepare
-from workflow_scripts.lib.data.prompts import Completion, Prompts
+from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sampling import sample
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet
 from workflow_scripts.lib.data.shown import reordered
-from workflow_scripts.lib.lora.config import lora_config
-from workflow_scripts.lib.lora.settings import TuneLora
 from workflow_scripts.lib.models.load import load_model
 from workflow_scripts.lib.models.sources import Model
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.settings import Study, read_study
 from workflow_scripts.prepare_model import prepare_model
 
-IGNORED = -100
 THREADS = "torch's own choice if left out; 1 is far faster for a small model where other work shares the cores"
 Values = dict[tuple[Any, ...], list[float]]  # (factor, level, layer, measure) -> a value for each draw
 
@@ -56,14 +53,6 @@ def part(name: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     SECONDS[name] += time.perf_counter() - start
-
-
-class Answers(NamedTuple):
-    """What one arm gives for all queries."""
-
-    states: np.ndarray  # [query, layer, d_model]
-    labels: np.ndarray  # [query], index of the likeliest label
-    tokens: np.ndarray  # [query], likeliest token
 
 
 @torch.inference_mode()
@@ -79,104 +68,12 @@ def ask(model: torch.nn.Module, prompts: Sequence[list[int]], label_tokens: list
     return Answers(np.stack(states), np.array(labels), np.array(tokens))
 
 
-def tuned(base: PreTrainedModel, examples: list[Completion], tuning: TuneLora, seed: int) -> tuple[PeftModel, Trainer]:
-    """A fresh adapter, tuned by the Trainer on all examples in every step, and the Trainer with its losses."""
-    torch.manual_seed(seed)
-    model = get_peft_model(base, lora_config(base, tuning))
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = Arguments(
-            output_dir=folder,
-            per_device_train_batch_size=len(examples),
-            max_steps=tuning.steps,
-            learning_rate=tuning.learning_rate,
-            weight_decay=0.0,
-            lr_scheduler_type="constant",
-            max_grad_norm=tuning.max_grad_norm,
-            save_strategy="no",
-            report_to="none",
-            logging_steps=1,
-            disable_tqdm=True,
-            use_cpu=True,
-        )
-        trainer = Trainer(model, arguments, train_dataset=examples, data_collator=collated)
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return model.eval(), trainer
-
-
-def collated(examples: list[Completion]) -> dict[str, torch.Tensor]:
-    """A padded batch in which only labels are supervised."""
-    longest = max(len(one.prompt) + len(one.label) for one in examples)
-    pads = [longest - len(one.prompt) - len(one.label) for one in examples]
-    rows = list(zip(examples, pads, strict=True))
-    return {
-        "input_ids": torch.tensor([one.prompt + one.label + [0] * pad for one, pad in rows]),
-        "attention_mask": torch.tensor([[1] * (longest - pad) + [0] * pad for pad in pads]),
-        "labels": torch.tensor([[IGNORED] * len(one.prompt) + one.label + [IGNORED] * pad for one, pad in rows]),
-    }
-
-
-def moved(trainer: Trainer) -> bool:
-    """Did the loss fall."""
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return losses[-1] < losses[0]
-
-
 def prepared_model(source: Model, study: Study, folder: Path) -> None:
     """Write a model and its tokenizer: as the workflow prepares them, in the form that transformers reads."""
     prepare_model(source=source, settings=study.prepare_model, model=folder.with_name(f"{folder.name}-prepared"))
     loaded = load_model(folder.with_name(f"{folder.name}-prepared"))
     loaded.model.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
-
-
-def norm(x: np.ndarray) -> np.ndarray:
-    """Length of the last axis."""
-    return np.linalg.norm(x, axis=-1)
-
-
-def cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cosine along the last axis; NaN where a vector is zero."""
-    return (x * y).sum(-1) / (norm(x) * norm(y))
-
-
-def measured(anchor: Answers, icl: Answers, it: Answers) -> dict[str, np.ndarray]:
-    """Measure and arms -> its mean over queries at each layer."""
-    a, i, t = (one.states.astype(np.float64) for one in (anchor, icl, it))
-    ai, at, both = cosine(a, i), cosine(a, t), cosine(i, t)
-    values = {
-        "cosine anchor_icl": ai,
-        "cosine anchor_it": at,
-        "cosine icl_it": both,
-        "update_cosine icl_it": cosine(i - a, t - a),
-        "partial_cosine icl_it": (both - ai * at) / np.sqrt((1 - ai**2) * (1 - at**2)),
-        "movement icl": norm(i - a) / norm(a),
-        "movement it": norm(t - a) / norm(a),
-    }
-    means = {name: np.nanmean(value, axis=0) for name, value in values.items()}
-    larger = np.maximum(means["cosine anchor_icl"], means["cosine anchor_it"])
-    return means | {"margin icl_it": means["cosine icl_it"] - larger}
-
-
-def answered(anchor: Answers, icl: Answers, it: Answers, gold: np.ndarray, gold_tokens: np.ndarray) -> dict[str, float]:
-    """Accuracies of every arm, and how often two of them agree."""
-    arms = {"anchor": anchor, "icl": icl, "it": it}
-    values = {f"accuracy {name}": float((one.labels == gold).mean()) for name, one in arms.items()}
-    values |= {f"open_accuracy {name}": float((one.tokens == gold_tokens).mean()) for name, one in arms.items()}
-    agree = {(x, y): float((arms[x].labels == arms[y].labels).mean()) for x, y in combinations(arms, 2)}
-    return values | {f"agreement {x}_{y}": value for (x, y), value in agree.items()}
-
-
-def held_against_other_draws(icl: list[np.ndarray], it: list[np.ndarray]) -> dict[str, float]:
-    """Update cosines of the same draw and of every two different ones, from updates [query, d_model] of each draw.
-
-    And the pooled cosine: of the updates of all draws and queries as one vector.
-    """
-    own = [float(np.mean(cosine(x, y))) for x, y in zip(icl, it, strict=True)]
-    other = [float(np.mean(cosine(x, y))) for i, x in enumerate(icl) for j, y in enumerate(it) if i != j]
-    one, two = np.stack(icl), np.stack(it)
-    pooled = float((one * two).sum() / np.sqrt((one**2).sum() * (two**2).sum()))
-    return {"own": float(np.mean(own)), "other-draw": float(np.mean(other)), "whole": pooled}
 
 
 class Cell:

@@ -173,9 +173,9 @@ def _same_syntax(file: str, job: Job) -> bool:
     planned = job["recipe"]["code"].get(file)
     if planned is None:
         return False
-    from freshness.syntax import syntax_digest  # seldom needed, and not quick to import
+    from freshness.syntax import says  # seldom needed, and not quick to import
 
-    return syntax_digest(Path(file)) == planned
+    return says(Path(file), planned)
 
 
 def changed_inputs(job: Job) -> Iterator[str]:

@@ -107,6 +107,14 @@ def syntax_digest(path: Path) -> str:
     return read(path).digest
 
 
+def says(path: Path, digest: str) -> bool:
+    """Whether a module is there, whole, and its syntax has that digest."""
+    try:
+        return syntax_digest(path) == digest
+    except (OSError, SyntaxError, UnicodeError):
+        return False
+
+
 def read(path: Path) -> Said:
     """What a file of Python says."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from freshness import links, seal
 from freshness.contents import contents, load_sealed
-from freshness.syntax import syntax_digest
+from freshness.syntax import says
 from sharing import check, crate, layout, named
 from sharing.store import Cache, NoRemoteError, lists
 from workflow_scripts.lib.command import command
@@ -108,7 +108,7 @@ def _jobs(files: dict[str, str]) -> list[crate.Job]:
     ]
     for job in jobs:
         for module, digest in job.recipe["code"].items():
-            if module != "command" and (not Path(module).is_file() or syntax_digest(Path(module)) != digest):
+            if module != "command" and not says(Path(module), digest):
                 raise ExportError(f"{seal.first(job.outputs)} was made by another {module} than is here: `snakemake`")
     return jobs
 

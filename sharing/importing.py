@@ -14,7 +14,7 @@ from typing import Any
 
 from freshness import cached, keep, libraries, lock, seal, sources
 from freshness.contents import load, load_sealed
-from freshness.syntax import syntax_digest
+from freshness.syntax import says
 from sharing import check, crate, layout, named
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.errors import StudyError
@@ -131,20 +131,12 @@ def _code(folder: Path, recipes: Sealed) -> Iterator[str]:
     """Modules that are not those of the recipes, and rules that are not those beside them."""
     digests = {pair for sealed in recipes.values() for pair in sealed["code"].items() if pair[0] != "command"}
     for module, digest in digests:
-        if not _says(Path(module), digest):
+        if not says(Path(module), digest):
             yield module
     for theirs in (folder / crate.CODE / layout.RULES).glob("*.smk"):
         here = layout.RULES / theirs.name
         if not here.is_file() or _lines(here) != _lines(theirs):
             yield str(here)
-
-
-def _says(module: Path, digest: str) -> bool:
-    """Whether a module is there, whole, and its syntax has that digest."""
-    try:
-        return syntax_digest(module) == digest
-    except (OSError, SyntaxError):
-        return False
 
 
 def _lines(rules: Path) -> list[str]:

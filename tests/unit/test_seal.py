@@ -336,3 +336,10 @@ def test_a_file_that_comes_into_a_models_folder_is_noticed(ready, tmp_path):
         seal.begin(one, planned)
     Path("model/model.safetensors").unlink()
     seal.seal(one, planned)
+
+
+def test_a_module_that_is_half_edited_is_named(ready, tmp_path):
+    planned = job()
+    put("code.py", "def x(:")
+    with pytest.raises(seal.ChangedError, match=r"not started: code.py is not what it was"):
+        seal.begin(planned, tmp_path / "job.json")

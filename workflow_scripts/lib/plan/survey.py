@@ -16,9 +16,11 @@ from workflow_scripts.lib.plan.jobs import Job, Jobs, Planned, prepared, tuning_
 from workflow_scripts.lib.plan.lengths import Lengths, assumed, counted
 from workflow_scripts.lib.plan.machine import rates
 from workflow_scripts.lib.plan.published import shape
+from workflow_scripts.lib.study.fit import prompts_by_setting
 from workflow_scripts.lib.study.grid import REFERENCE, Grid
 from workflow_scripts.lib.study.material import Material, material
-from workflow_scripts.lib.study.preflight import CheckedModel, model_of, prepared_of, prompts_by_setting
+from workflow_scripts.lib.study.model_checks import CheckedModel, model_of
+from workflow_scripts.lib.study.preflight import prepared_of
 from workflow_scripts.lib.study.settings import Study
 from workflow_scripts.lib.study.trial import small_copy
 

@@ -4,15 +4,12 @@ DVC believes a remote unless the remote's own settings say otherwise, and has no
 `make remote` and `make fetch` see to it, and nobody needs to know.
 """
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from freshness import configured
-
-URL = re.compile(r"remote\.(.+)\.url")
 
 
 class Unverified(NamedTuple):
@@ -24,13 +21,12 @@ class Unverified(NamedTuple):
 
 def names(settings: Mapping[str, configured.Said]) -> list[str]:
     """What remotes are called that have a URL, of settings by their names: `remote.name.url`."""
-    return [
-        key[len("remote.") : -len(".url")] for key in settings if key.startswith("remote.") and key.endswith(".url")
-    ]
+    of_urls = (key for key in settings if key.startswith("remote.") and key.endswith(".url"))
+    return [key.removeprefix("remote.").removesuffix(".url") for key in of_urls]
 
 
 def unverified(settings: Mapping[str, configured.Said]) -> list[Unverified]:
-    """Those remotes."""
+    """Remotes that have a URL, and of which nobody said whether to check."""
     unsaid = [name for name in names(settings) if f"remote.{name}.verify" not in settings]
     return [Unverified(name, settings[f"remote.{name}.url"].file) for name in unsaid]
 

@@ -15,8 +15,6 @@ HEADER = """\
 # `persist` leaves what is there to Snakemake, which makes only what is stale.
 """
 LIBRARIES = "requirements.lock"  # what DVC can see of them
-
-
 Files = dict[str, str]  # path in a stage's folder -> MD5, as DVC is to have it
 
 

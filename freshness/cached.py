@@ -1,8 +1,8 @@
 """What recipes have given before: an index beside the objects in DVC's cache, and artifacts brought back through it.
 
-`<cache>/recipes/ab/abcd...-<bytes it was made from>.json` is what was sealed; `files/md5/` beside it has the bytes,
-under DVC's names. So clones that share a cache share this, too. `dvc gc` leaves it alone: an entry whose bytes are gone
-brings nothing back.
+`<cache>/recipes/ab/abcd...-<digest>.json` is what was sealed, by the name of the recipe; `files/md5/` beside it has the
+bytes, under DVC's names. So clones that share a cache share this, too, and what each of them made by one recipe stands
+beside what others made. `dvc gc` leaves it alone: an entry whose bytes are gone brings nothing back.
 """
 
 import stat
@@ -52,20 +52,24 @@ def object_path(cache: Path, md5: str) -> Path:
 
 def remember(cache: Path, name: str, sealed: dict[str, Any]) -> None:
     """Note what a recipe gave. Without a word where the cache cannot be written: it is a help, not a record."""
-    entry = cache / "recipes" / name[:2] / f"{name}-{digest(sealed['made_from'])}.json"
-    if load(entry) != sealed:
-        with suppress(OSError):
-            cache.mkdir(parents=True, exist_ok=True)
-            for folder in (entry.parents[1], entry.parent):
-                _make_as(cache, folder)
+    entry = cache / "recipes" / name[:2] / f"{name}-{digest(sealed)}.json"
+    with suppress(OSError):
+        if load(entry) == sealed:
+            entry.touch()  # the last one that was noted
+        else:
+            make_folder(cache, entry.parent)
             write(entry, sealed)
 
 
-def _make_as(cache: Path, folder: Path) -> None:
-    """Make a folder that whoever may write to the cache may write to: the group of a shared one, whatever the umask."""
-    with suppress(FileExistsError):
-        folder.mkdir()
-        folder.chmod(stat.S_IMODE(cache.stat().st_mode))
+def make_folder(cache: Path, folder: Path) -> None:
+    """Make a folder in the cache that whoever may write to the cache may write to, whatever the umask: its group."""
+    if folder == cache:
+        cache.mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
+        make_folder(cache, folder.parent)
+        with suppress(FileExistsError):  # of another job
+            folder.mkdir()
+            folder.chmod(stat.S_IMODE(cache.stat().st_mode))
 
 
 def remembered(cache: Path) -> dict[str, list[Path]]:
@@ -77,13 +81,20 @@ def remembered(cache: Path) -> dict[str, list[Path]]:
 
 
 def recalled(cache: Path, name: str, entries: dict[str, list[Path]]) -> Iterator[dict[str, Any]]:
-    """What a recipe gave, from whatever bytes, if the cache still has all of it; `entries` as `remembered` has them."""
-    for entry in entries.get(name, []):
+    """What a recipe gave, if the cache still has all of it, what was noted last first; `entries` as of `remembered`."""
+    for entry in sorted(entries.get(name, []), key=_noted_at, reverse=True):
         sealed = load_sealed(entry)
         if sealed is None or digest({part: sealed[part] for part in PARTS}) != name:
             continue
         if all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
             yield sealed
+
+
+def _noted_at(entry: Path) -> int:
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:  # another clone forgot it
+        return 0
 
 
 def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outputs: Iterable[str]) -> bool:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 SEEN = Path(".snakemake/seen")
 PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (plan.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
+COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h
 IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
 OURS = {".snakemake_timestamp"}  # Snakemake's mark in a folder that a rule makes
 
@@ -63,6 +66,7 @@ def folder_digest(files: Mapping[str, str]) -> str:
 def _seen(path: str, now: Identity, before: dict | None) -> dict:
     if before and before["identity"] == now:
         return before
+    outlast_tick(now)
     entry = {"identity": now, "md5": md5(Path(path))}
     if before and same_to_dvc(before["identity"], now) and before["md5"] != entry["md5"]:
         # DVC would take it for the file it was, and record the old MD5 for the new bytes.
@@ -70,6 +74,15 @@ def _seen(path: str, now: Identity, before: dict | None) -> dict:
             os.utime(path)
             entry["identity"] = identity(Path(path))
     return entry
+
+
+def outlast_tick(now: Identity) -> None:
+    """Wait until whoever writes to a file from here on gives it another time; to be called before it is read.
+
+    Before Linux 6.13 file systems take their times from a clock that moves every few milliseconds.
+    """
+    if sys.platform == "linux" and now[-1] >= time.clock_gettime_ns(COARSE):
+        time.sleep(time.clock_getres(COARSE))
 
 
 def identity(path: Path) -> Identity:

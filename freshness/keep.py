@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from freshness import links
-from freshness.cached import Cache, object_path
+from freshness.cached import Cache, make_folder, object_path
 from freshness.contents import folder_digest, listed, md5
 from workflow_scripts.lib.errors import StudyError
 
 UNFINISHED = "unfinished"  # folder of a cache, for objects that are being written
-GROUP = 0o2775  # of folders in a cache that a group writes to
 
 
 class KeepError(StudyError):
@@ -54,18 +53,11 @@ def keep_folder(
 def _draft(cache: Cache, kept: Path) -> Iterator[Path]:
     """Where an object is written before it gets its name."""
     draft = links.temporary(cache.folder / UNFINISHED / kept.name)
-    for folder in (draft.parent, kept.parent.parent, kept.parent):
-        _folder(folder, cache)
+    for folder in (draft.parent, kept.parent):
+        make_folder(cache.folder, folder)
     try:
         yield draft
         draft.chmod(links.READ_ONLY)
         draft.replace(kept)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _folder(folder: Path, cache: Cache) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        if cache.shared:
-            folder.chmod(GROUP)

@@ -15,19 +15,20 @@ from pathlib import Path
 from freshness import configured
 
 READ_ONLY = 0o444
+GROUP = 0o2775  # of a cache that a group writes to, as DVC has it
 FICLONE = 0x40049409  # of linux/fs.h
 HARD = "hardlink"
 CHOSEN = f"{HARD},copy"
 
 
-def settle(cache: Path, said: list[str]) -> None:
+def settle(cache: Path, said: list[str], *, shared: bool) -> None:
     """Have DVC link to its cache where that is safe and saves space, unless `cache.type` is said already.
 
     A cache that cannot be written to is refused: what a run makes could not be recorded at its end.
     """
     kept = temporary(cache / "links")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        found(cache, shared=shared)
         kept.write_text("probe", encoding="utf-8")
         safe = not said and _safe(kept)
     except OSError as error:
@@ -43,9 +44,18 @@ def settle(cache: Path, said: list[str]) -> None:
         configured.say(configured.OF_CLONE, "cache", "type", f'"{CHOSEN}"')
 
 
+def found(cache: Path, *, shared: bool) -> None:
+    """Make the cache's folder if it is not there; a shared one is opened to its group, and so is what is made in it."""
+    cache.mkdir(parents=True, exist_ok=True)
+    if shared:
+        with suppress(PermissionError):  # another user's, who has to do it
+            cache.chmod(GROUP)
+
+
 def _safe(kept: Path) -> bool:
     """Whether a file of the cache can be linked to from here, cannot be cloned, and can be kept from being edited."""
     here = temporary(Path(".snakemake/links"))
+    here.parent.mkdir(exist_ok=True)
     try:
         put(kept, here, hard=True)
         return here.samefile(kept) and not _writable(here)

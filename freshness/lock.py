@@ -1,5 +1,6 @@
 """dvc.lock: what it says of each stage, and written as DVC would where DVC is not installed."""
 
+import json
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -10,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from freshness import sources
+from freshness.cached import object_path
 from freshness.contents import folder_digest
 
 LOCK = Path("dvc.lock")
@@ -37,6 +39,13 @@ def said() -> dict[str, Any]:
         }
         for stage, entry in read(LOCK).get("stages", {}).items()
     }
+
+
+def files_named(cache: Path) -> dict[str, str]:
+    """Path -> MD5, of every file in the folders that dvc.lock names, of those whose list the cache has."""
+    folders = {path: object_path(cache, str(md5)) for entry in said().values() for path, md5 in entry["outs"].items()}
+    lists = {path: json.loads(listed.read_bytes()) for path, listed in folders.items() if listed.is_file()}
+    return {f"{path}/{row['relpath']}": row["md5"] for path, rows in lists.items() for row in rows}
 
 
 def write(folders: Mapping[str, Mapping[str, str]]) -> None:

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from freshness import cached, configured, folders, libraries, links, remotes
+from freshness import cached, configured, folders, libraries, links, lock, remotes
 from freshness.contents import PLANNED, digest, md5, write
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
@@ -61,6 +61,11 @@ class Plan:
         """What DVC's cache has of recipes, as this run began."""
         return cached.remembered(self.dvc.folder)
 
+    @cached_property
+    def named_by_dvc(self) -> dict[str, str]:
+        """Path -> MD5, of every artifact's file that dvc.lock names, as this run began."""
+        return lock.files_named(self.dvc.folder)
+
     # What is to be done
 
     def decide(self) -> None:
@@ -72,7 +77,7 @@ class Plan:
             be_alone()
             mend()
             now = cached.cache()
-            links.settle(now.folder, now.links)
+            links.settle(now.folder, now.links, shared=now.shared)
             remotes.settle()
             if not configured.dvc_installed():
                 sys.stderr.write(f"{WITHOUT_DVC}\n")

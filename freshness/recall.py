@@ -36,10 +36,7 @@ def _asked_for(plan: Any) -> list[str]:
 def _recall(plan: Any, job: str) -> bool:
     """Put in place what the job's recipe gave, from the very bytes of the inputs that are there."""
     outputs = plan.recipes.outputs(job)
-    name = plan.recipes.name(job)
-    for sealed in cached.recalled(plan.dvc.folder, name, plan.remembered):
-        if plan.judge.other_bytes(job, sealed) or plan.judge.not_accepted(sealed):
-            continue
+    for sealed in _given(plan, job):
         if not plan.real:
             return True
         seal.recipe_path(job).unlink(missing_ok=True)
@@ -49,3 +46,15 @@ def _recall(plan: Any, job: str) -> bool:
             plan.judge_again()
             return True
     return False
+
+
+def _given(plan: Any, job: str) -> list[dict[str, Any]]:
+    """What may be put in place: first what dvc.lock names, so that a commit comes back to the byte, then the newest."""
+    noted = cached.recalled(plan.dvc.folder, plan.recipes.name(job), plan.remembered)
+    given = [one for one in noted if not plan.judge.other_bytes(job, one) and not plan.judge.not_accepted(one)]
+    return sorted(given, key=lambda one: not _named_by_dvc(plan, job, one)) if len(given) > 1 else given
+
+
+def _named_by_dvc(plan: Any, job: str, sealed: dict[str, Any]) -> bool:
+    outputs = plan.recipes.outputs(job)
+    return all(plan.named_by_dvc.get(seal.path_of(key, outputs)) == md5 for key, md5 in sealed["bytes"].items())

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
-from freshness import cached, keep, libraries, lock, seal, sources
+from freshness import cached, keep, libraries, links, lock, seal, sources
 from freshness.contents import load, load_sealed
 from freshness.syntax import says
 from sharing import check, crate, layout, named
@@ -40,30 +40,29 @@ def import_study(folder: Path) -> None:
     recipes = {path: sealed for path in files if path.endswith(".recipe") and (sealed := load_sealed(folder / path))}
     cache = cached.cache()
     try:
+        links.found(cache.folder, shared=cache.shared)
         for stage, inside in _by_stage(files).items():
             keep.keep_folder(cache, folder / stage, inside, believed=False)
     except OSError as error:
         raise ImportStudyError(f"DVC's cache {cache.folder} cannot be written to: {error.strerror}") from None
-    before = _noted(cache.folder, recipes)
-    for path, sealed in recipes.items():
-        if path not in before:
-            cached.remember(cache.folder, seal.name(sealed), sealed)
+    for sealed in recipes.values():
+        cached.remember(cache.folder, seal.name(sealed), sealed)
     noted = _noted(cache.folder, recipes)
-    if lost := recipes.keys() - noted.keys():
-        raise ImportStudyError(f"DVC's cache {cache.folder} did not take {min(lost)}: it cannot be written to")
-    other = {path.removesuffix(".recipe") for path, own in before.items() if own["bytes"] != recipes[path]["bytes"]}
+    if lost := [path for path, sealed in recipes.items() if sealed not in noted[path]]:
+        raise ImportStudyError(f"DVC's cache {cache.folder} did not take {lost[0]}: it cannot be written to")
+    other = {path.removesuffix(".recipe") for path, sealed in recipes.items() if _otherwise(sealed, noted[path])}
     sys.stdout.write("\n".join([_told(folder, recipes, other), *_differences(folder, recipes)]) + "\n")
 
 
-def _noted(cache: Path, recipes: Sealed) -> Sealed:
-    """What the cache has of the same recipes from the same bytes, and whole."""
+def _noted(cache: Path, recipes: Sealed) -> dict[str, list[dict[str, Any]]]:
+    """All that the cache has of the same recipes, and whole."""
     kept = cached.remembered(cache)
-    return {
-        path: noted
-        for path, sealed in recipes.items()
-        for noted in cached.recalled(cache, seal.name(sealed), kept)
-        if noted["made_from"] == sealed["made_from"]
-    }
+    return {path: list(cached.recalled(cache, seal.name(sealed), kept)) for path, sealed in recipes.items()}
+
+
+def _otherwise(sealed: dict[str, Any], noted: list[dict[str, Any]]) -> bool:
+    """Whether the same was made here from the same bytes, and came out with others."""
+    return any(one["made_from"] == sealed["made_from"] and one["bytes"] != sealed["bytes"] for one in noted)
 
 
 def _checked(folder: Path) -> dict[str, str]:
@@ -93,7 +92,12 @@ def _by_stage(files: dict[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _told(folder: Path, recipes: Sealed, other: set[str]) -> str:
-    stays = f"; {len(other)} gave other bytes here, which stay: {named.listed(other, SHOWN)}" if other else ""
+    stays = (
+        f"; {len(other)} gave other bytes here, too ({named.listed(other, SHOWN)}): "
+        "what dvc.lock names comes back, or else the import's"
+        if other
+        else ""
+    )
     return (
         f"{folder}: what {len(recipes)} recipes gave is in DVC's cache{stays}; "
         "`snakemake -n` says what of it comes back here, `snakemake --cores all` brings it back"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshness import keep, links
+from freshness import cached, keep, links
 from freshness.cached import Cache, object_path
 from freshness.contents import folder_digest, listed, load_sealed, write
 
@@ -76,14 +76,20 @@ def test_an_object_is_read_where_it_is_not_believed():
     assert kept.read_text() == "bytes"
 
 
-def test_a_group_may_write_where_a_cache_is_shared():
+@pytest.mark.parametrize("there", [False, True])
+def test_a_group_may_write_where_a_cache_is_shared(there):
+    if there:  # since before it was
+        CACHE.folder.mkdir(mode=0o755)
     before = os.umask(0o022)
     try:
-        keep.keep(Cache(Path("cache"), [], shared=True), Path("made/x"), NAME)
+        links.found(CACHE.folder, shared=True)
+        keep.keep(CACHE, Path("made/x"), NAME)
+        cached.remember(CACHE.folder, "abc", {"made_from": {}})
     finally:
         os.umask(before)
-    kept = object_path(CACHE.folder, NAME)
-    assert {folder.stat().st_mode & 0o7777 for folder in (kept.parent, kept.parent.parent)} == {0o2775}
+    folders = [path for path in (CACHE.folder, *CACHE.folder.rglob("*")) if path.is_dir()]
+    assert len(folders) == 7
+    assert {folder.stat().st_mode & 0o7777 for folder in folders} == {0o2775}
 
 
 def test_a_folder_is_the_list_of_its_files():

@@ -162,10 +162,26 @@ def test_an_import_mends_the_cache_and_leaves_what_was_made_here(made, exported,
     sealed = load_sealed(other.folder / f"{REPORT}.recipe")
     (note,) = (other.folder / ".dvc/cache/recipes").glob(f"*/{name(sealed)}-*.json")
     sealed["bytes"] = dict.fromkeys(sealed["bytes"], foreign.parent.name + foreign.name)
+    note = note.rename(note.with_name(f"{name(sealed)}-elsewhere.json"))
     write(note, sealed)
-    assert f"; 1 gave other bytes here, which stay: {REPORT};" in other.run(f"make import FOLDER={exported}")
+    told = other.run(f"make import FOLDER={exported}")
+    assert f"; 1 gave other bytes here, too ({REPORT}): what dvc.lock names comes back" in told
     assert harmed.read_bytes() == whole
     assert load_sealed(note) == sealed
+
+
+def test_of_what_one_recipe_gave_twice_comes_back_what_the_commit_names_or_the_newest(made, tmp_path):
+    """As where two clones share a cache, and a job does not give the same bytes in both."""
+    clone, kept = without_dvc(copied(made, tmp_path / "other"), made), made.folder / REPORT
+    sealed = load_sealed(clone.folder / f"{REPORT}.recipe")
+    elsewhere = md5(clone.folder / "artifacts/aggregate_similarity/metrics.json")
+    sealed["bytes"] = dict.fromkeys(sealed["bytes"], elsewhere)
+    note = clone.folder / ".dvc/cache/recipes" / name(sealed)[:2] / f"{name(sealed)}-elsewhere.json"
+    for remove, wanted in (("", md5(kept)), ("dvc.lock", elsewhere)):
+        write(note, sealed)  # after what is noted by a run
+        clone.run(f"rm -r artifacts/render_report {remove}")
+        assert f"{REPORT}: from DVC's cache" in clone.run(RUN)
+        assert md5(clone.folder / REPORT) == wanted
 
 
 def test_of_a_harmed_export_nothing_is_taken(made, exported, tmp_path):

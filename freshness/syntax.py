@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freshness.contents import identity, load, md5, write
+from freshness.contents import identity, load, md5, outlast_tick, write
 from workflow_scripts.lib.artifacts import provenance
 
 PACKAGE = "workflow_scripts"
@@ -71,15 +71,22 @@ def said(path: Path) -> Said:
     """What a module says; read again where its file is not as it was when it was last read."""
     now, before = identity(path), _memory().get(str(path))
     if before is None or before["identity"] != now:
+        outlast_tick(now)
         before = _memory()[str(path)] = {"identity": now, "said": read(path)}
     return Said(*before["said"])
 
 
 @cache
 def _memory() -> dict[str, Any]:
-    """File -> its identity when it was last read, and what it said; of another reader nothing is taken."""
+    """File -> its identity when it was last read, and what it said."""
+    return _kept()
+
+
+def _kept() -> dict[str, Any]:
+    """What is kept on disk; nothing of another reader, or of another form."""
     kept = load(ROOT / MEMORY) or {}
-    return kept["files"] if kept.get("reader") == _reader() else {}
+    files = kept.get("files") if kept.get("reader") == _reader() else None
+    return files if isinstance(files, dict) else {}
 
 
 def _reader() -> list[str]:
@@ -87,8 +94,7 @@ def _reader() -> list[str]:
 
 
 def _remember(paths: Iterable[Path]) -> None:
-    kept = load(ROOT / MEMORY) or {}
-    known = kept["files"] if kept.get("reader") == _reader() else {}
+    known = _kept()
     files = json.loads(json.dumps({str(path): _memory()[str(path)] for path in paths}))
     if any(known.get(path) != entry for path, entry in files.items()):
         there = {path: entry for path, entry in known.items() if Path(path).exists()}

@@ -69,6 +69,14 @@ def test_a_wrong_setting_is_named(key, value, message):
         check_study(content, "params.yaml")
 
 
+@pytest.mark.parametrize("block", ["models", "datasets"])
+def test_a_name_is_none_of_what_stands_beside_an_artifact(block):
+    content = params()
+    content[block]["x.recipe"] = next(iter(content[block].values()))
+    with pytest.raises(SettingsError, match=r"x\.recipe may not end in \.recipe"):
+        check_study(content, "params.yaml")
+
+
 def test_a_factor_of_one_level_has_nothing_to_patch():
     content = params()
     content["factors"], content["patch_hidden_states"]["factors"] = {"shots": [8], "labels": ["random"]}, ["shots"]

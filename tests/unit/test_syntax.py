@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -30,6 +31,13 @@ def code(tmp_path, monkeypatch):
 
     yield digest
     forget()
+
+
+@pytest.mark.parametrize("files", [None, [], "x"])
+def test_what_is_kept_in_another_form_is_read_anew(code, tmp_path, files):
+    before = code("tune_lora")
+    (tmp_path / syntax.MEMORY).write_text(json.dumps({"reader": syntax._reader(), "files": files}))
+    assert code("tune_lora") == before
 
 
 def test_modules_are_found_through_other_modules():

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, create_model, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -28,9 +28,18 @@ from workflow_scripts.lib.results.settings import AggregateSimilarity
 from workflow_scripts.lib.strict import Positive, Strict
 from workflow_scripts.lib.study.factors import AT_REFERENCE, FACTORS, Factor, Reference, Varied, level_name
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names a folder or file")]
+
+def _no_recipe(name: str) -> str:
+    if name.endswith(".recipe"):
+        raise ValueError(f"{name} may not end in .recipe, as what stands beside an artifact does")
+    return name
 
 
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names a folder or file"),
+    AfterValidator(_no_recipe),
+]
 LONGEST = 200  # characters of a value that an error shows
 
 

@@ -119,7 +119,12 @@ class Slurm:
         _until(lambda: "UP" in self.command("scontrol", "ping"), "the controller does not answer")
 
     def kill_controller(self) -> None:
-        """As a crash would."""
+        """As a crash would, once it has saved what it knows now, which it does within five seconds.
+
+        One that has lost that a job runs starts it again, finds it there twice and takes the node out of service.
+        """
+        known, saved = time.time(), self.folder / "state/job_state"
+        _until(lambda: saved.exists() and saved.stat().st_mtime > known, "the controller does not save its state")
         pid = self._pid("slurmctld.pid")
         os.kill(pid, signal.SIGKILL)
         _until(lambda: gone(pid), "the controller is still there")

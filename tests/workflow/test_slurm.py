@@ -24,7 +24,8 @@ RUN = "snakemake --workflow-profile profiles/slurm"
 QUICK = "--latency-wait 10 --seconds-between-status-checks 2 --slurm-init-seconds-before-status-checks 2"
 TUNED = "artifacts/tune_lora/one/words/reference/tuned"
 STATES = "artifacts/dump_hidden_states/one/words/reference/it.parquet"
-HANGS = 3600  # seconds after which a run is taken to hang; on a free machine the longest takes minutes
+HANGS = 1200  # seconds after which a run is taken to hang; on a free machine the longest takes three minutes
+LONG = 1000  # steps of tuning that take longer than the controller does to save its state
 # MB: a job of tuning takes 500 to 600, of which Snakemake has 350.
 HALF, LITTLE = 400, 120
 OUT_OF_MEMORY = re.compile("oom-kill|exceeded memory limit")
@@ -145,7 +146,7 @@ def test_a_study_is_what_one_machine_makes(slurm, fresh, local, top):
 def test_clocks_that_differ_and_a_controller_that_dies_lose_nothing(slurm, prepared, tmp_path):
     here, there = copied(prepared, tmp_path / "here"), on(slurm, copied(prepared, tmp_path / "there"))
     for clone in (here, there):
-        clone.params(tune_lora__steps=2)
+        clone.params(tune_lora__steps=LONG)
     run = Running(there, slurm, f"{RUN} {QUICK} {STATES}")
     job = run.awaits("tune_lora")
     asked = slurm.command("scontrol", "show", "job", job)

@@ -1,4 +1,4 @@
-"""Ready-made studies of the real model, and data sets of ../shared/data with the rows that its README tells."""
+"""Ready-made studies of the real model, and the real data sets that stand ready, with the rows that they have."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from workflow_scripts.lib.models.sources import controls
 from workflow_scripts.lib.study.settings import read_study
 
 ROOT = Path(__file__).parents[2]
-# Data set -> rows that its README tells of pool and queries, labels told apart, and rows left out.
+# Data set -> rows of pool and queries, labels told apart, and rows left out.
 COUNTS = {
     "sst2": (6920, 1821, 2, 0),
     "trec": (5452, 500, 6, 0),
@@ -38,9 +38,9 @@ def test_every_data_set_has_its_counts_here():
 
 
 @pytest.mark.parametrize("name", list(COUNTS))
-def test_rows_and_labels_are_those_of_the_readme(name, outside):
+def test_rows_and_labels_are_read(name, outside):
     settings = yaml("fragments/datasets.yaml")["datasets"][name]
-    settings |= {split: str(outside(settings[split].removeprefix("../shared/"))) for split in ("pool", "queries")}
+    settings |= {split: str(outside(settings[split])) for split in ("pool", "queries")}
     source = TypeAdapter(LocalDataset).validate_python(settings)
     read = {split: read_files(getattr(source, split), source) for split in ("pool", "queries")}
     found = {split: labelled(rows, source, split) for split, rows in read.items()}

@@ -24,7 +24,7 @@ from benchmarks.clock import in_turns, llama, random_rows
 from benchmarks.tables import table
 from workflow_scripts.lib.artifacts.provenance import ids_digest
 from workflow_scripts.lib.artifacts.states import open_states
-from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_format import Given, Unembedding
 from workflow_scripts.lib.artifacts.states_writing import Answered, Asked, OfLabels, state_writer
 from workflow_scripts.lib.forward.reader import Reader
 
@@ -73,8 +73,8 @@ def read_states(options: argparse.Namespace) -> Content:
 
 def write_ours(content: Content, path: Path) -> None:
     """A row group an arm, as the stage writes them."""
-    unembedding = np.zeros((len(LABELS), content.arms[0][2].states.shape[-1]))
-    with state_writer(path, {"stage": "dump_hidden_states"}, unembedding) as writer:
+    rows = np.zeros((len(LABELS), content.arms[0][2].states.shape[-1]))
+    with state_writer(path, {"stage": "dump_hidden_states"}, Unembedding(rows, rows)) as writer:
         for each in content.arms:
             writer.write(*each)
 

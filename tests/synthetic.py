@@ -1,6 +1,6 @@
 """States, sets and adapters made by hand or from seeded noise, written as the stages write them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from workflow_scripts.lib.arms import CHOOSABLE, arm_named, named
 from workflow_scripts.lib.artifacts.adapters import write_tuning
 from workflow_scripts.lib.artifacts.levels import LevelFiles
 from workflow_scripts.lib.artifacts.provenance import origin
-from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_format import Given, Unembedding
 from workflow_scripts.lib.artifacts.states_writing import Answered, Asked, OfLabels, state_writer
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, Place, ServingSet, write_sets
 from workflow_scripts.lib.measures.contrasts import CONTRASTS
@@ -68,7 +68,7 @@ class Cell:
     sets: dict[str, list[ServingSet]]
     blocks: list[Block]
     adapters: list[dict]
-    unembedding: np.ndarray = field(default_factory=lambda: np.eye(LABELS, WIDTH))
+    unembedding: Unembedding
 
     def change(self, arm, place=0, **changes):
         """Change the n-th row group of an arm."""
@@ -116,7 +116,7 @@ def noise_cell(levels=LEVELS, draws=DRAWS, arms=ARMS, *, queries=QUERIES, layers
             blocks.append(Block(arm.name, digest, states, scores, labels, ids, digest and digest[::-1]))
     weights = dict.fromkeys(arm.weights.name for arm in named(arms) if arm.weights)
     adapters = [adapter(each.set.id, weights=one) for one in weights for each in sets]
-    return Cell(by_level, blocks, adapters, np.eye(LABELS, width))
+    return Cell(by_level, blocks, adapters, Unembedding(np.eye(LABELS, width), np.eye(LABELS, width)[:, ::-1]))
 
 
 def adapter(set_id, weights="tuned"):

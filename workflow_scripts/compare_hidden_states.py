@@ -17,6 +17,7 @@ from workflow_scripts.lib.arms import ANCHOR, REPEATS, Arm, named
 from workflow_scripts.lib.artifacts.compared import PRODUCTS, SIMILARITY
 from workflow_scripts.lib.artifacts.levels import Level, LevelFiles, open_levels
 from workflow_scripts.lib.artifacts.provenance import origin
+from workflow_scripts.lib.artifacts.states import StateFile
 from workflow_scripts.lib.artifacts.tables import write_table
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.measures import MOVED, RELEVANCE
@@ -28,6 +29,7 @@ from workflow_scripts.lib.measures.on_answers import Answers, Asked
 from workflow_scripts.lib.measures.on_texts import Scored, Written
 from workflow_scripts.lib.measures.rows import Of, Row, rows_of_draws, rows_of_queries
 from workflow_scripts.lib.measures.settings import CHOOSABLE, CompareHiddenStates
+from workflow_scripts.lib.measures.vectors import Floats
 from workflow_scripts.lib.progress import Progress
 
 
@@ -71,14 +73,13 @@ def _arrays(level: Level) -> kernel.Level:
     """A level as arrays, draws along the first axis."""
     anchor = level.states[ANCHOR.name]
     labels = anchor.columns(None, ["label"])["label"].to_numpy()
-    unembedding = anchor.label_unembedding()
-    span = None if unembedding is None else label_span(unembedding)
+    spans = _spans(anchor)
     repeats = [level.states[arm.name] for arm in REPEATS if arm.name in level.states]
     at = np.array([anchor.rows(None)[query] for query in level.queries])
 
     def read(number: int) -> tuple[Layer, dict[str, np.ndarray]]:
         again = [file.states(None, number) for file in repeats]
-        layer = Layer(anchor.states(None, number), labels, again, span, number).of(at)
+        layer = Layer(anchor.states(None, number), labels, again, spans[number], number).of(at)
         return layer, {
             arm.name: _in_every_draw(level, arm, partial(level.states[arm.name].states, layer=number))
             for arm in _compared(level)
@@ -88,6 +89,15 @@ def _arrays(level: Level) -> kernel.Level:
     asked = Asked(labels[at], _answers(level, ANCHOR), texts)
     given = {arm.name: _answers(level, arm) for arm in _compared(level)}
     return kernel.Level(ANCHOR.name, [*level.sets], asked, given, anchor.layers, read, level.sets_serve_all)
+
+
+def _spans(anchor: StateFile) -> dict[int, Floats | None]:
+    """Layer -> what tells the labels apart there: below the last one states have yet to go through the final norm."""
+    *below, last = anchor.layers
+    at_last, before = (
+        None if rows is None else label_span(rows) for rows in anchor.label_unembedding() or (None, None)
+    )
+    return {**dict.fromkeys(below, before), last: at_last}
 
 
 def _in_every_draw(level: Level, arm: Arm, read: Callable[[str | None], np.ndarray]) -> np.ndarray:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from workflow_scripts.lib.artifacts.provenance import ids_digest, origin
-from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_format import Given, Unembedding
 from workflow_scripts.lib.artifacts.states_writing import (
     Answered,
     Asked,
@@ -23,6 +25,7 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet, OtherTask, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN, Shown, beside
 from workflow_scripts.lib.data.template import Rewording
+from workflow_scripts.lib.forward.final_norm import before_final_norm
 from workflow_scripts.lib.forward.kept import kept
 from workflow_scripts.lib.forward.reader import LastToken, Reader, StateError
 from workflow_scripts.lib.forward.settings import DumpHiddenStates, back
@@ -82,7 +85,7 @@ def dump_hidden_states(
         device=loaded.model.device.type,
         **{"arm": arm, "shows": shows, "run": run, "label_words": data.words, "template": data.template},
     )
-    unembedding = None if data.generation else loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    unembedding = None if data.generation else _unembedding(loaded, prompts)
     passes = 1 + data.generation + (data.generation and _most(settings, run) > 0)
     with (
         # A CPU that writes does not compute; while a GPU computes, it has nothing else to do.
@@ -100,6 +103,13 @@ def dump_hidden_states(
         for each, queries in asked:
             tuned = adapters / each.id if adapters and each else imported
             dump.append(each, SHOWN[shows](each, at_hand) if each and shows else (), tuned, queries)
+
+
+def _unembedding(loaded: LoadedModel, prompts: Prompts) -> Unembedding:
+    """By what the model as it is, with nothing tuned in it, tells the labels' first tokens."""
+    rows = loaded.unembedding([ids[0] for ids in prompts.labels.values()])
+    before = before_final_norm(loaded.model, torch.from_numpy(rows))
+    return Unembedding(rows, None if before is None else before.numpy())
 
 
 def _asked(data: Examples, demonstrations: Path | None) -> list[tuple[DemonstrationSet | None, list[Example]]]:

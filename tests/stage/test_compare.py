@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from tests.synthetic import SETTINGS, Block, Cell, adapter, noise_cell, serving
+from tests.synthetic import LABELS, LAYERS, SETTINGS, WIDTH, Block, Cell, adapter, noise_cell, serving
 from workflow_scripts.compare_hidden_states import compare_hidden_states
+from workflow_scripts.lib.artifacts.states_format import Unembedding
 from workflow_scripts.lib.artifacts.tables import ArtifactError, read_origin
 
 pytestmark = pytest.mark.stage
@@ -32,7 +33,7 @@ def hand_made():
         given = (each.set.id, each.set.id[::-1]) if arm in ("icl", "it") else (None, None)
         made = np.array(states[arm], float).swapaxes(0, 1), np.log(scores[arm])
         blocks.append(Block(arm, given[0], *made, [0, 1], ["q0", "q1"], given[1]))
-    return Cell({"8": [each]}, blocks, [adapter(each.set.id)], np.array([[1.0, 0.0], [0.0, 1.0]]))
+    return Cell({"8": [each]}, blocks, [adapter(each.set.id)], Unembedding(np.eye(2), None))
 
 
 def value(frame, measure, one, other=None, layer=None, match="own", answers="all"):
@@ -74,6 +75,32 @@ def test_known_answers(tmp_path):
     row = products[(products.one == "icl") & (products.other == "it") & (products.layer == 1)].iloc[0]
     assert row.same_query.tolist() == [about((12 + 0) / 2)]
     assert row.all_queries.tolist() == [about((-1 * 0) + 2.5 * 2)]
+
+
+def test_labels_are_told_apart_by_other_directions_before_the_final_norm(tmp_path):
+    one, other = np.random.default_rng(0).normal(size=(2, LABELS, WIDTH))
+
+    def found(name, *unembedding):
+        (tmp_path / name).mkdir()
+        frame, _ = replace(noise_cell(), unembedding=Unembedding(*unembedding)).compare(tmp_path / name)
+        frame = frame[frame.measure.isin(["label_alignment", "label_free_update_cosine"])]
+        return frame[frame.layer < LAYERS].reset_index(drop=True), frame[frame.layer == LAYERS].reset_index(drop=True)
+
+    below, last = found("both", one, other)
+    assert len(below) == LAYERS * len(last) > 0
+    assert below.equals(found("other", other, other)[0])
+    assert last.equals(found("one", one, one)[1])
+    assert not below["value"].equals(found("one-again", one, one)[0]["value"])
+    unknown, at_last = found("unknown", one, None)
+    assert unknown.empty
+    assert at_last.equals(last)
+
+
+def test_labels_that_begin_alike_have_no_directions(tmp_path):
+    alike = np.ones((LABELS, WIDTH))
+    frame, _ = replace(noise_cell(), unembedding=Unembedding(alike, alike)).compare(tmp_path)
+    assert not frame.measure.isin(["label_alignment", "label_free_update_cosine"]).any()
+    assert (frame.measure == "update_cosine").any()
 
 
 def test_noise_by_hand(tmp_path):

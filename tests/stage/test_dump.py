@@ -137,10 +137,13 @@ def test_no_two_arms_are_the_same(float32):
 
 def test_the_labels_unembedding_comes_with_the_states(float32):
     _, prompts = prompts_of(float32)
-    weight = models.load_model(float32.weights).model.lm_head.weight.detach().numpy()
+    model = models.load_model(float32.weights).model
+    rows = model.lm_head.weight.detach().numpy()[[ids[0] for ids in prompts.labels.values()]]
     for arm in (ANCHOR, IT):
         with open_states(float32.states(LEVEL, arm)) as file:
-            assert np.array_equal(file.label_unembedding(), weight[[ids[0] for ids in prompts.labels.values()]])
+            of_labels = file.label_unembedding()
+        assert np.array_equal(of_labels.last, rows)
+        assert of_labels.before_norm == pytest.approx(rows * model.model.norm.weight.detach().numpy(), abs=1e-4)
 
 
 def test_in_float32_the_noise_is_rounding(float32):

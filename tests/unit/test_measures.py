@@ -122,6 +122,11 @@ def test_what_tells_the_labels_apart_is_centred():
     assert np.abs(span[:, [0, 3]]).max() == pytest.approx(0, abs=1e-12)
 
 
+def test_words_of_one_first_token_have_no_span():
+    assert label_span(np.ones((3, 4))) is None
+    assert label_span(normal(8, 1, 4)) is None
+
+
 def test_label_free_update_cosine_is_of_what_the_labels_leave():
     layer = layer_of([[0.0, 0.0, 0.0]], span=np.array([[1.0, 0.0, 0.0]]))
     found = similarity(LABEL_FREE_UPDATE_COSINE, [[7.0, 1.0, 0.0]], [[7.0, 0.0, 2.0]], layer)

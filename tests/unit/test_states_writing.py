@@ -8,7 +8,7 @@ import pytest
 
 from workflow_scripts.lib.artifacts import states_writing
 from workflow_scripts.lib.artifacts.states import open_states
-from workflow_scripts.lib.artifacts.states_format import Given
+from workflow_scripts.lib.artifacts.states_format import Given, Unembedding
 from workflow_scripts.lib.artifacts.states_writing import Answered, Asked, OfLabels, state_writer
 
 SETS = [f"set-{i}" for i in range(4)]
@@ -22,7 +22,7 @@ def answered(seed):
 
 
 def written(path, *, beside):
-    with state_writer(path, {"arm": "icl"}, np.ones((2, 5)), beside=beside) as writer:
+    with state_writer(path, {"arm": "icl"}, Unembedding(np.ones((2, 5)), None), beside=beside) as writer:
         for seed, each in enumerate(SETS):
             writer.write(Given("icl", each, "digest"), ASKED, answered(seed))
     return path.read_bytes()

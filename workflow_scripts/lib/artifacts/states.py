@@ -8,7 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow_scripts.lib.artifacts.states_format import LAYER, UNEMBEDDING, VECTORS, Given
+from workflow_scripts.lib.artifacts.states_format import (
+    BEFORE_NORM,
+    LAYER,
+    UNEMBEDDING,
+    VECTORS,
+    Given,
+    Unembedding,
+)
 from workflow_scripts.lib.artifacts.tables import ArtifactError, readable
 
 
@@ -100,15 +107,15 @@ class StateFile:
             )
         return scores
 
-    def label_unembedding(self) -> np.ndarray | None:
-        """What the model multiplies the last state with for the first token of each label, (labels, d) float32.
-
-        None where there are no labels.
-        """
+    def label_unembedding(self) -> Unembedding | None:
+        """By what the model tells the first tokens of the labels; None where there are no labels."""
         if not self.of_labels:
             return None
         labels = self._file.schema_arrow.field(VECTORS).type.list_size
-        return np.frombuffer(self._file.schema_arrow.metadata[UNEMBEDDING], "<f4").reshape(labels, -1)
+        held = [self._file.schema_arrow.metadata.get(key) for key in (UNEMBEDDING, BEFORE_NORM)]
+        last, before = (None if rows is None else np.frombuffer(rows, "<f4").reshape(labels, -1) for rows in held)
+        assert last is not None
+        return Unembedding(last, before)
 
 
 @contextmanager

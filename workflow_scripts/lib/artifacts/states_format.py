@@ -6,6 +6,7 @@ states_writing.py and, with what is checked before anything is measured, in stat
 
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 COLUMNS = {
@@ -29,6 +30,18 @@ OF_TEXTS = {
     "written": pa.string(),
 }
 UNEMBEDDING = b"label_unembedding"
+BEFORE_NORM = b"label_unembedding_before_norm"
+
+
+class Unembedding(NamedTuple):
+    """By what the LM head tells the labels' first tokens, (labels, d) float32 each: in the last state, and before it.
+
+    `last`: rows of the head. `before_norm`: the directions that these are in states that the final norm has yet to
+    scale, up to one positive factor; None where that is not known (forward/final_norm.py).
+    """
+
+    last: np.ndarray
+    before_norm: np.ndarray | None
 
 
 class Given(NamedTuple):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts.lib.artifacts.states_format import (
+    BEFORE_NORM,
     COLUMNS,
     LAYER,
     OF_LABELS,
@@ -19,6 +20,7 @@ from workflow_scripts.lib.artifacts.states_format import (
     UNEMBEDDING,
     VECTORS,
     Given,
+    Unembedding,
 )
 from workflow_scripts.lib.artifacts.tables import origin_metadata, whole
 
@@ -140,14 +142,14 @@ class StateWriter:
 
 @contextmanager
 def state_writer(
-    target: Path, origin: dict[str, Any], unembedding: np.ndarray | None, *, beside: bool = False
+    target: Path, origin: dict[str, Any], unembedding: Unembedding | None, *, beside: bool = False
 ) -> Iterator[StateWriter]:
     """A StateWriter whose file becomes `target` when the block ends well; `beside` the caller, if asked for.
 
-    `unembedding` (labels, d): what the model multiplies the last state with for the first token of each label; None
-    where there are no labels.
+    `unembedding`: of the labels; None where there are none.
     """
-    vectors = {} if unembedding is None else {UNEMBEDDING: unembedding.astype("<f4").tobytes()}
+    held = dict(zip((UNEMBEDDING, BEFORE_NORM), unembedding or (), strict=False))
+    vectors = {key: rows.astype("<f4").tobytes() for key, rows in held.items() if rows is not None}
     with whole(target) as temporary:
         writer = StateWriter(temporary, origin_metadata(origin) | vectors, beside=beside)
         try:

@@ -17,7 +17,8 @@ class Layer:
         anchor: the anchor's states [queries, d]
         labels: gold labels [queries], as numbers
         repeats: states [queries, d] of runs that should give the anchor's again: other batches, higher precision
-        span: orthonormal directions [k, d] of the label words (`label_span`); None where they are not known
+        span: orthonormal directions [k, d] of the label words (`label_span`); None where they are not known, or nothing
+            tells the words apart
         number: of the layer
     """
 
@@ -72,11 +73,13 @@ class Layer:
         return mean, scale
 
 
-def label_span(unembeddings: Floats) -> Floats:
-    """Orthonormal basis of what tells the label words apart: their unembeddings [labels, d] -> [k, d], k < labels.
+def label_span(unembeddings: Floats) -> Floats | None:
+    """Orthonormal basis of what tells the label words apart: their unembeddings [labels, d] -> [k, d], 0 < k < labels.
 
     Centred over the labels first, as adding one vector to every unembedding changes no label's probability among them.
+    None where nothing is left: words that all begin with one token are told apart by later ones, or it is one word.
     """
     rows = floats(unembeddings)
     _, sizes, directions = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    return directions[: int((sizes > RESOLUTION * np.linalg.norm(rows)).sum())]
+    known = int((sizes > RESOLUTION * np.linalg.norm(rows)).sum())
+    return directions[:known] if known else None

@@ -139,6 +139,11 @@ class Shared:
         with self.opened() as store:
             return sum(1 for _ in store.all())
 
+    def empty(self):
+        with self.opened() as store:
+            for one in [*store.all()]:
+                store.delete(one)
+
     def harm(self, md5, content):
         """Write other bytes in place of an object, or delete it."""
         with self.opened() as store:
@@ -224,8 +229,8 @@ def test_harm_in_a_remote_is_found_and_repaired(shared, tmp_path):
     other.quiet()
 
 
-def test_a_push_that_was_killed_is_gone_on_with(shared, tmp_path):
-    clone = shared.clone
+def killed_push(clone, shared):
+    """Kill a push once something has arrived; whether it was still at work, which a fast one is not."""
     with subprocess.Popen(
         [sys.executable, "-m", "dvc", "push", "--quiet", "--jobs", "1"],
         cwd=clone.folder, env=clone.environment, start_new_session=True,
@@ -234,7 +239,17 @@ def test_a_push_that_was_killed_is_gone_on_with(shared, tmp_path):
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(push.pid, signal.SIGKILL)
-    assert push.returncode == -signal.SIGKILL
+    return push.returncode == -signal.SIGKILL
+
+
+def test_a_push_that_was_killed_is_gone_on_with(shared, tmp_path):
+    clone = shared.clone
+    for _ in range(10):
+        if killed_push(clone, shared):
+            break
+        shared.empty()
+    else:
+        pytest.fail("every push was over before it was killed")
     told, arrived = clone.run("make verify-remote", check=False), shared.objects()
     clone.run("python -m dvc push -q && make verify-remote")
     assert ("absent" in told) == (arrived < shared.objects())  # on a busy machine all may have arrived

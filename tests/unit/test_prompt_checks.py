@@ -13,7 +13,7 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, ServingSet
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.data.tokens import TokenizerError
-from workflow_scripts.lib.study.preview import preview, warnings
+from workflow_scripts.lib.study.preview import as_drawn_too, preview, warnings
 from workflow_scripts.lib.study.prompt_checks import EmbeddingError, asked, check_prompts, embedded
 
 TEMPLATE = Template(query="Review: {text}\nLabel:")
@@ -34,6 +34,19 @@ def test_what_stands_in_prompts_is_checked_once():
     pool = [Example("pool-7", {"text": "b"}, "good"), Example("pool-8", {"text": "c"}, "good")]
     found = asked(Examples(pool, [query], ["good", "fine"], TEMPLATE), sets)
     assert found == [("query-0", {"text": "a"}), ("pool-7", {"text": "b"})]
+
+
+def test_controls_that_show_what_they_are_to_differ_from_are_told():
+    good, bad = (Demonstration(f"pool-{word}", {"text": word}, word, word) for word in ("good", "bad"))
+    other = Demonstration("pool-other", {"text": "other"}, "good", "good")
+    sets = [DemonstrationSet(some) for some in ((good,), (good, other), (good, bad))]
+    arms = named(["icl", "icl-reordered", "distilled", "misled"])
+    assert list(as_drawn_too(arms, sets)) == [
+        "1 of 3 sets have no other arrangement: there icl-reordered is no control",
+        "2 of 3 sets have no other arrangement: there misled is no control",
+    ]
+    assert not list(as_drawn_too(arms, sets[2:]))
+    assert not list(as_drawn_too(named(["icl", "it"]), sets))
 
 
 @pytest.mark.parametrize("make", [byte_level, llama, Characters])

@@ -19,7 +19,15 @@ from workflow_scripts.lib.data.sets import (
     read_told,
     write_sets,
 )
-from workflow_scripts.lib.data.shown import Beside, ShownError, another_task, as_drawn, as_long_as, reordered
+from workflow_scripts.lib.data.shown import (
+    Beside,
+    ShownError,
+    another_task,
+    as_drawn,
+    as_long_as,
+    reordered,
+    shuffled_labels,
+)
 from workflow_scripts.lib.data.template import Template
 
 WORDS = ["red", "green", "blue"]
@@ -127,6 +135,23 @@ def test_a_text_field_may_be_called_as_a_column_is(tmp_path):
     write_sets(made, tmp_path / "sets.parquet", {})
     assert read_sets(tmp_path / "sets.parquet") == made
     assert made[0].set.demonstrations[0].fields == data.pool[int(ids(made[0].set)[0].split("-")[1])].fields
+
+
+def labelled(name, word):
+    return Demonstration(name, {"text": name}, word, word)
+
+
+def test_shuffled_labels_are_the_same_and_some_is_another_ones():
+    words = ["good", "good", "bad", "bad"]
+    for number in range(200):  # one of six arrangements is the set's own
+        one = DemonstrationSet(tuple(labelled(f"{number}-{i}", word) for i, word in enumerate(words)))
+        shown = shuffled_labels(one)
+        assert [each.id for each in shown] == [each.id for each in one.demonstrations]
+        assert sorted(each.label for each in shown) == sorted(words)
+        assert [each.label for each in shown] != words
+        assert [each.gold for each in shown] == words
+    alike = DemonstrationSet((labelled("a", "good"), labelled("b", "good")))
+    assert list(shuffled_labels(alike)) == list(alike.demonstrations)
 
 
 def test_reordered_is_another_order_of_the_same():

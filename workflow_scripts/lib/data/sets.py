@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from workflow_scripts.lib.artifacts.provenance import digest
 from workflow_scripts.lib.artifacts.tables import read_origin, read_table, write_table
 from workflow_scripts.lib.data.examples import Example, Examples, Wording, fields_type
+
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,11 @@ class ServingSet:
         return [one for one in queries if None in served or one.id in served]
 
 
-def another_order(demonstrations: Sequence[Demonstration], dice: random.Random) -> list[Demonstration]:
-    """The same demonstrations in another order; equal ones have no other."""
-    order = list(demonstrations)
+def another_order(given: Sequence[Shown], dice: random.Random) -> list[Shown]:
+    """The same demonstrations, or labels, in another order; equal ones have no other."""
+    order = list(given)
     differ = any(one != order[0] for one in order)
-    while differ and order == list(demonstrations):
+    while differ and order == list(given):
         dice.shuffle(order)
     return order
 

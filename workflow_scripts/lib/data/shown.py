@@ -47,9 +47,8 @@ def reordered(shown: DemonstrationSet, beside: Beside = NOTHING) -> Shown:
 
 
 def shuffled_labels(shown: DemonstrationSet, beside: Beside = NOTHING) -> Shown:
-    """The same texts with the same labels, dealt out anew by the set's own id."""
-    labels = [one.label for one in shown.demonstrations]
-    random.Random(f"{shown.id}/labels").shuffle(labels)
+    """The same texts with the same labels, dealt out anew by the set's own id; some is another one's, if any differ."""
+    labels = another_order([one.label for one in shown.demonstrations], random.Random(f"{shown.id}/labels"))
     return [replace(one, label=label) for one, label in zip(shown.demonstrations, labels, strict=True)]
 
 

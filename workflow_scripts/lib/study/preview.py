@@ -36,7 +36,7 @@ def show(data: Mapping[str, Material], looks: Mapping[str, Look], new_tokens: in
         given = read.reference.sets
         at_hand = beside(read.other, read.examples.queries, prompts.length)
         told = preview(prompts, read.examples.queries[0], given[0].set, arms, at_hand)
-        notes = [*warnings(prompts, asked(read.examples, given))]
+        notes = [*warnings(prompts, asked(read.examples, given)), *as_drawn_too(arms, [each.set for each in given])]
         if prompts.generation:
             notes += about_answers(prompts, answers(read.examples, given), new_tokens)
         _say(key, [] if brief else told, notes)
@@ -81,6 +81,18 @@ def warnings(prompts: Prompts, examples: Sequence[Asked]) -> Iterator[str]:
     for words in () if prompts.generation else _sharing_first(prompts):
         yield f"labels {', '.join(words)} begin with the same token: measures of label directions take them for one"
     yield from _texts(prompts, examples)
+
+
+def as_drawn_too(arms: Sequence[Arm], sets: Sequence[DemonstrationSet]) -> Iterator[str]:
+    """A line for each way of showing that is to differ from the set as it is drawn and, for some sets, does not.
+
+    So at one shot, which has no other order, or where all labels of a set are one.
+    """
+    for shows in ("reordered", "shuffled_labels"):
+        some = [arm.name for arm in arms if shows in (arm.shows, arm.weights.teacher if arm.weights else None)]
+        alike = sum([*SHOWN[shows](each)] == [*each.demonstrations] for each in sets) if some else 0
+        if alike:
+            yield f"{alike} of {len(sets)} sets have no other arrangement: there {', '.join(some)} is no control"
 
 
 def about_answers(prompts: Prompts, told: Collection[str], new_tokens: int) -> Iterator[str]:

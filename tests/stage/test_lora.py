@@ -134,6 +134,24 @@ def test_imitating_side_by_side_equals_peft_and_a_plain_loop_in_float64(double_m
         assert adapter.losses[-1] < adapter.losses[0]
 
 
+def test_tokens_that_a_model_rules_out_have_no_share_in_imitating(double_model):
+    def imitated(ruled_out):
+        rows = torch.tensor([0, 7, 20])
+        hook = double_model.get_output_embeddings().register_forward_hook(
+            lambda _, args, logits: logits.index_fill(-1, rows, ruled_out)
+        )
+        (lesson,) = Teacher(double_model, tokens_per_batch=1000).lessons([1, 5, 6], [1], [[20, 30]])
+        (adapter,) = tune(double_model, [Case("draw 0", [lesson], 0)], TUNING)
+        hook.remove()
+        return lesson.log_probs[7], adapter
+
+    (never, one), (hardly, other) = imitated(-torch.inf), imitated(-1e9)
+    assert never == -torch.inf < hardly
+    assert one.losses[-1] < one.losses[0]
+    assert one.losses == pytest.approx(other.losses, abs=1e-12)
+    assert all((one.weights[name] - w).abs().max() < 1e-12 for name, w in other.weights.items())
+
+
 def test_who_imitates_itself_has_nothing_to_learn(double_model):
     (lesson,) = Teacher(double_model, tokens_per_batch=1000).lessons([1], [1], [[20, 30]])
     (adapter,) = tune(double_model, [Case("draw 0", [lesson], 0)], TUNING)

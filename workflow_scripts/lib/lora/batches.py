@@ -93,7 +93,9 @@ class LessonBatch(Batch):
         states = torch.stack(layers[1:], dim=1)
         distance = (normalize(states, dim=-1) - normalize(self.states, dim=-1)).square().sum(-1).mean(-1)
         told = made.logits.to(self.weights).log_softmax(-1)
-        return distance + kl_div(told, self.log_probs, reduction="none", log_target=True).sum(-1)
+        # A token that a model rules out has no share in the divergence, where -inf less -inf would be none.
+        told, taught = (some.clamp(min=torch.finfo(some.dtype).min) for some in (told, self.log_probs))
+        return distance + kl_div(told, taught, reduction="none", log_target=True).sum(-1)
 
 
 def batch_of(base: PreTrainedModel, rows: Sequence[tuple[int, Example]], shares: Sequence[float]) -> Batch:

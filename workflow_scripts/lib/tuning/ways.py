@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
@@ -13,17 +13,9 @@ from workflow_scripts.lib.tuning.full import TunedModel, save_deltas, tune_all
 from workflow_scripts.lib.tuning.prefix import TunedPrefix, tune_prefixes
 from workflow_scripts.lib.tuning.prefix_file import save_prefix
 
-
-class Tuned(Protocol):
-    """What tuning made of a case; `on_the_way`: step -> the same after it, of the steps that were to be kept."""
-
-    on_the_way: dict[int, Any]
-
-    def summary(self) -> dict[str, Any]:
-        """What tuning.parquet says of it."""
-
-
-Tune = Callable[..., Iterator[Any]]  # (base, cases, settings, progress, kept_steps), as lora/train.tune
+# (base, cases, settings, progress, kept_steps) -> of each case what was tuned, with `summary()` for tuning.parquet and
+# `on_the_way`: step -> the same after it, of the steps that were to be kept. As lora/train.tune.
+Tune = Callable[..., Iterator[Any]]
 Save = Callable[[Any, Path], None]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workflow_scripts.lib.strict import Positive, Strict
+from workflow_scripts.lib.strict import Positive, Seed, Strict
 from workflow_scripts.lib.wheels import InWheel
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -43,7 +43,7 @@ class PocketModel(Strict):
     """The embedded model, trained here from scratch (docs/pocket.md)."""
 
     source: Literal["pocket"]
-    seed: int = 0
+    seed: Seed = 0
     untrained: Untrained = False
 
 
@@ -57,7 +57,7 @@ class Checkpoint(Strict):
         description="GPUs that a job of the model takes, where one does not hold it",
     )
     untrained: Untrained = False
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Folder(Checkpoint):

@@ -25,7 +25,7 @@ from workflow_scripts.lib.models.sources import Model, PrepareModel
 from workflow_scripts.lib.patching.settings import PatchHiddenStates
 from workflow_scripts.lib.report.settings import RenderReport
 from workflow_scripts.lib.results.settings import AggregateSimilarity
-from workflow_scripts.lib.strict import Positive, Strict
+from workflow_scripts.lib.strict import Positive, Seed, Strict
 from workflow_scripts.lib.study.factors import AT_REFERENCE, FACTORS, Factor, Reference, Varied, level_name
 
 
@@ -75,7 +75,7 @@ Factors = create_model("Factors", __base__=Levels, **{factor.name: _levels_of(fa
 class Study(Strict):
     """params.yaml as a whole."""
 
-    seed: int
+    seed: Seed
     models: dict[Name, Annotated[Model, Field(discriminator="source")]] = Field(min_length=1)
     datasets: dict[Name, Annotated[Dataset, Field(discriminator="source")]] = Field(min_length=1)
     factors: Factors

@@ -44,9 +44,7 @@ def sample_demonstrations(
         similarity = _similarity(settings.relevance, encoder) if choice.relevance != "any" else tf_idf
         sets = sample_sets(read_examples(examples), choice, **how, other=task, similarity=similarity)
     except PoolError as error:
-        raise PoolError(
-            f"datasets.{(other or examples).stem}: {error}; lower factors.shots or reference.shots"
-        ) from None
+        raise PoolError(f"datasets.{(other or examples).stem}: {error}") from None
     write_sets(sets, demonstrations, origin(choice=choice, **how), task)
 
 

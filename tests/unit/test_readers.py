@@ -486,7 +486,8 @@ def hub_folder(tmp_path, monkeypatch):
 
 
 def test_hub_cells_are_looked_at_as_those_of_files(hub_folder):
-    rows = read_hub(hub(hub_folder), "train")
+    rows, where = read_hub(hub(hub_folder), "train")
+    assert where == f"{hub_folder}, train"
     assert [(row.cells["label"], row.cells["text"]) for row in rows] == [
         (1, b"train 0"),
         (0, b"train 1"),

@@ -118,7 +118,7 @@ def _read(source: LocalDataset | HubDataset | CldrDataset | PackageDataset) -> l
     if isinstance(source, PackageDataset):
         return [Split(read_package(source), f"{source.release}, {source.file}")]
     names = [name for name in (source.pool, source.queries) if isinstance(name, str)]
-    return [Split(read_hub(source, name), f"{source.id}, {name}") for name in names]
+    return [Split(*read_hub(source, name)) for name in names]
 
 
 def _called(named: Files | Lines) -> str:

@@ -1,6 +1,7 @@
 """Rows from data files and from the hub, as they stand there."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,8 +170,14 @@ FORMATS: dict[str, Callable[[Path, FileDataset], Iterator[Row]]] = {
 }
 
 
-def read_hub(source: HubDataset, split: str) -> list[Row]:
-    """All rows of one split of a hub data set at its revision; DataError where it cannot be had."""
+FETCHED = re.compile(r"@([0-9a-f]{40})/")
+
+
+def read_hub(source: HubDataset, split: str) -> tuple[list[Row], str]:
+    """All rows of one split of a hub data set at its revision, and what they are called, with the commit that it was.
+
+    DataError where it cannot be had.
+    """
     import datasets
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -184,6 +191,8 @@ def read_hub(source: HubDataset, split: str) -> list[Row]:
             "    check id, revision, configuration and split; a gated data set needs `hf auth login`; without network, "
             "download it first where there is one and use `source: local`"
         ) from None
-    where = f"{source.id}, {split}"
+    # What was fetched, also if it comes from the cache: hf://datasets/<id>@<commit>/<file>.
+    fetched = FETCHED.search(" ".join(split_of_it.info.download_checksums or {}))
+    where = f"{source.id}{f' at commit {fetched[1]}' if fetched else ''}, {split}"
     check_columns(split_of_it.column_names, needed(source), where)
-    return list(_arrow_rows(split_of_it.select_columns(needed(source)).with_format("arrow")[:], where))
+    return list(_arrow_rows(split_of_it.select_columns(needed(source)).with_format("arrow")[:], where)), where

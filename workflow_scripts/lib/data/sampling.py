@@ -25,6 +25,8 @@ from workflow_scripts.lib.data.sets import (
 )
 from workflow_scripts.lib.data.tf_idf import tf_idf
 
+FEWER = "lower factors.shots or reference.shots"
+
 
 def sample_sets(
     data: Examples,
@@ -73,7 +75,7 @@ def _asked(queries: Sequence[Example], choice: Choice, settings: SampleDemonstra
 def sample(data: Examples, choice: Choice, *, key: str, balanced: bool) -> DemonstrationSet:
     """The set of one draw for all queries; `key` names seed and draw."""
     if choice.shots > len(data.pool):
-        raise PoolError(f"{choice.shots} shots are more than the pool's {len(data.pool)} examples")
+        raise PoolError(f"{choice.shots} shots are more than the pool's {len(data.pool)} examples; {FEWER}")
     return _made(data, choice, drawn(data.pool, key, balanced=balanced)[: choice.shots], key)
 
 
@@ -94,7 +96,7 @@ def sample_for(
     if choice.shots > len(among):
         raise PoolError(
             f"{choice.shots} shots are more than the {len(among)} examples, half of the pool, that a draw chooses "
-            "among at the levels of factors.relevance"
+            f"among at the levels of factors.relevance; {FEWER}"
         )
     order = drawn_for(query, similarity, choice.relevance, among, data.pool, key, balanced=balanced)
     chosen = order[: choice.shots]
@@ -145,7 +147,10 @@ def _answers(chosen: Sequence[Example], rule: str, pool: Sequence[Example], key:
 def _deranged(answers: list[str]) -> list[str]:
     """The same answers turned by as little as leaves the fewest at their places."""
     if len(answers) < 2:
-        raise PoolError("labels: flipped deals a set's answers out to each other's texts, and 1 shot has no other")
+        raise PoolError(
+            "labels: flipped deals a set's answers out to each other's texts, and 1 shot has no other; take more shots, "
+            "or leave flipped out of factors.labels"
+        )
     turned = ([*answers[by:], *answers[:by]] for by in range(1, len(answers)))
     return min(turned, key=lambda some: sum(map(str.__eq__, some, answers)))
 

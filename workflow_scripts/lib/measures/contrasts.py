@@ -58,8 +58,8 @@ def pseudo_values(rows: Floats, columns: Floats) -> Floats:
     `rows` are a draw's mean with the other arm's other draws, `columns` the other arm's same draw with this arm's other
     draws. Their own spread over draws misses one arm's share in it, and an interval from rows alone covers far too
     little. So a draw's value is the delete-one jackknife's: S theta - (S - 1) theta_without_it, with theta the mean.
-    Their mean is theta exactly; a single value may lie outside [-1, 1]. With two draws every value is theta, with one
-    there is none.
+    Where all draws have a value their mean is theta exactly; a single one may lie outside [-1, 1]. With two draws every
+    value is theta, with one there is none.
     """
     known = ~np.isnan(rows + columns)
     count = known.sum(axis=0).astype(np.float64)

@@ -148,8 +148,8 @@ def _deranged(answers: list[str]) -> list[str]:
     """The same answers turned by as little as leaves the fewest at their places."""
     if len(answers) < 2:
         raise PoolError(
-            "labels: flipped deals a set's answers out to each other's texts, and 1 shot has no other; take more shots, "
-            "or leave flipped out of factors.labels"
+            "labels: flipped deals a set's answers out to each other's texts, and 1 shot has no other; "
+            "take more shots, or leave flipped out of factors.labels"
         )
     turned = ([*answers[by:], *answers[:by]] for by in range(1, len(answers)))
     return min(turned, key=lambda some: sum(map(str.__eq__, some, answers)))

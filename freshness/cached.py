@@ -5,6 +5,7 @@ bytes, under DVC's names. So clones that share a cache share this, too, and what
 beside what others made. `dvc gc` leaves it alone: an entry whose bytes are gone brings nothing back.
 """
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -50,15 +51,24 @@ def object_path(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def remember(cache: Path, name: str, sealed: dict[str, Any]) -> None:
-    """Note what a recipe gave. Without a word where the cache cannot be written: it is a help, not a record."""
+def remember(cache: Path, name: str, sealed: dict[str, Any], *, again: bool = True) -> None:
+    """Note what a recipe gave. Without a word where the cache cannot be written: it is a help, not a record.
+
+    `again`: as the newest, also if it is noted already.
+    """
     entry = cache / "recipes" / name[:2] / f"{name}-{digest(sealed)}.json"
     with suppress(OSError):
-        if load(entry) == sealed:
-            entry.touch()  # the last one that was noted
-        else:
+        if load(entry) != sealed or (again and not _renewed(entry)):
             make_folder(cache, entry.parent)
-            write(entry, sealed)
+            write(entry, sealed, mode=stat.S_IMODE(cache.stat().st_mode) & 0o666)
+
+
+def _renewed(entry: Path) -> bool:
+    """Date a note now; another user's has to be written anew."""
+    with suppress(OSError):
+        os.utime(entry)
+        return True
+    return False
 
 
 def make_folder(cache: Path, folder: Path) -> None:
@@ -84,7 +94,7 @@ def recalled(cache: Path, name: str, entries: dict[str, list[Path]]) -> Iterator
     """What a recipe gave, if the cache still has all of it, what was noted last first; `entries` as of `remembered`."""
     for entry in sorted(entries.get(name, []), key=_noted_at, reverse=True):
         sealed = load_sealed(entry)
-        if sealed is None or digest({part: sealed[part] for part in PARTS}) != name:
+        if not sealed or not sealed["bytes"] or digest({part: sealed[part] for part in PARTS}) != name:
             continue
         if all(object_path(cache, md5).is_file() for md5 in sealed["bytes"].values()):
             yield sealed
@@ -105,8 +115,7 @@ def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outp
             target = Path(paths[key])
             copies[target], kept = links.temporary(target), object_path(cache.folder, digest_)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if md5(kept) != digest_:  # DVC would go on taking it for what its name says
-                kept.unlink()
+            if not _whole(kept, digest_):
                 return False
             links.put(kept, copies[target], hard=cache.hard)
         wanted = set(map(str, copies))
@@ -121,9 +130,21 @@ def bring_back(cache: Cache, sealed: dict[str, Any], paths: dict[str, str], outp
     return True
 
 
+def _whole(kept: Path, name: str) -> bool:
+    """Whether an object has the bytes of its name; one that has others goes, as DVC would take it for what it says."""
+    try:
+        if md5(kept) == name:
+            return True
+    except OSError:  # another user's, who lets nobody read it
+        return False
+    with suppress(OSError):
+        kept.unlink()
+    return False
+
+
 def forget(cache: Path, names: set[str]) -> set[str]:
     """Remove what is remembered of recipes and of all that was made from what they gave; all names that this took."""
-    entries = {path: load(path) or {} for path in (cache / "recipes").glob("*/*.json")}
+    entries = {path: load_sealed(path) or {} for path in (cache / "recipes").glob("*/*.json")}
     taken = set(names)
     while (
         grown := {

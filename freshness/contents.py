@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 SEEN = Path(".snakemake/seen")
 PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (plan.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
 COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h
+MD5 = re.compile(r"[0-9a-f]{32}")
 IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
 OURS = {".snakemake_timestamp"}  # Snakemake's mark in a folder that a rule makes
 
@@ -58,12 +61,24 @@ def listed(files: Mapping[str, str]) -> bytes:
     return json.dumps(rows, sort_keys=True).encode()
 
 
+def list_in(kept: Path, name: str) -> dict[str, str] | None:
+    """Path inside a folder -> MD5, of a list that is an object of that name; None where it is not whole."""
+    try:
+        content = kept.read_bytes()
+        if hashlib.md5(content).hexdigest() != name.partition(".")[0]:
+            return None
+        return {row["relpath"]: row["md5"] for row in json.loads(content)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def folder_digest(files: Mapping[str, str]) -> str:
     """What DVC calls a folder: the MD5 of that list, and a mark."""
     return hashlib.md5(listed(files)).hexdigest() + ".dir"
 
 
-def _seen(path: str, now: Identity, before: dict | None) -> dict:
+def _seen(path: str, now: Identity, before: Any) -> dict:
+    before = before if isinstance(before, dict) and before.keys() == {"identity", "md5"} else None
     if before and before["identity"] == now:
         return before
     outlast_tick(now)
@@ -100,25 +115,48 @@ def load(path: Path) -> dict | None:
     """A JSON file's object, or None where there is none that is whole."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def load_sealed(path: Path) -> dict | None:
-    """What is sealed in a file, or None where it is not whole or of another form."""
+    """What is sealed in a file, or None where it is not whole or of another form: anybody may have written it."""
     sealed = load(path) or {}
     if not all(isinstance(sealed.get(part), dict) for part in (*PARTS, "bytes", "made_from")):
         return None
-    return None if any({"", ".", ".."} & {*key.split("/")} for key in sealed["bytes"]) else sealed
+    lists = [one for part in ("inputs", "made_from") for one in sealed[part].values()]
+    texts = [*sealed["bytes"].values(), *sealed["code"].values(), *sealed["libraries"].values()]
+    accepted = sealed.get("accepted", {})
+    texts += accepted.values() if isinstance(accepted, dict) else [None]
+    texts += [text for one in lists for text in (one if isinstance(one, list) else [None])]
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    names = all(MD5.fullmatch(md5) and _stays_inside(key) for key, md5 in sealed["bytes"].items())
+    return sealed if names else None
 
 
-def write(path: Path, value: dict, *, in_order: bool = False) -> None:
-    """Write JSON beside its target and rename it when whole; keys sorted, or in the order that they have."""
+def _stays_inside(key: str) -> bool:
+    return "\0" not in key and not {"", ".", ".."} & {*key.split("/")}
+
+
+def text_of(value: dict, *, in_order: bool = False) -> str:
+    """A value as `write` writes it; keys sorted, or in the order that they have."""
+    return json.dumps(value, indent=1, sort_keys=not in_order) + "\n"
+
+
+def write(path: Path, value: dict, *, in_order: bool = False, mode: int | None = None) -> None:
+    """Write JSON beside its target and rename it when whole; with `mode` whatever the umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=not in_order) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text_of(value, in_order=in_order), encoding="utf-8")
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def digest(value: object) -> str:

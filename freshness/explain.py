@@ -72,7 +72,10 @@ def forget(recipes: Recipes, job: str) -> list[str]:
     gone = [one for one in recipes.every_job if one == job or job in _all_upstream(recipes, one)]
     names = {recipes.name(one) for one in gone}
     names |= {seal.name(sealed) for one in gone if (sealed := seal.load(seal.recipe_path(one)))}
-    cached.forget(cached.cache_dir(), names)
+    try:
+        cached.forget(cached.cache_dir(), names)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}: what is remembered cannot be removed, so nothing was forgotten")
     folder_jobs: dict[str, list[dict[str, str]]] = {"/".join(one.split("/")[:2]): [] for one in gone}
     for one in recipes.every_job:
         folder_jobs.get("/".join(one.split("/")[:2]), []).append(recipes.outputs(one))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freshness import links
 from freshness.cached import Cache, make_folder, object_path
-from freshness.contents import folder_digest, listed, md5
+from freshness.contents import folder_digest, list_in, listed, md5
 from workflow_scripts.lib.errors import StudyError
 
 UNFINISHED = "unfinished"  # folder of a cache, for objects that are being written
@@ -43,8 +43,9 @@ def keep_folder(
     """Put a folder into the cache: path in it -> MD5 of each of its files, and last their list."""
     for inside, name in files.items():
         keep(cache, folder / inside, name, hard=hard, believed=believed)
-    kept = object_path(cache.folder, folder_digest(files))
-    if not kept.is_file():
+    name = folder_digest(files)
+    kept = object_path(cache.folder, name)
+    if list_in(kept, name) is None:
         with _draft(cache, kept) as draft:
             draft.write_bytes(listed(files))
 

@@ -8,6 +8,7 @@ all of ours do, leaves the cache alone. Nobody refuses root, so that root has co
 import fcntl
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from freshness import configured
 
 READ_ONLY = 0o444
-GROUP = 0o2775  # of a cache that a group writes to, as DVC has it
+GROUP = 0o2070  # of a cache that a group writes to: its own, and that of whatever is made in it
 FICLONE = 0x40049409  # of linux/fs.h
 HARD = "hardlink"
 CHOSEN = f"{HARD},copy"
@@ -49,7 +50,7 @@ def found(cache: Path, *, shared: bool) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     if shared:
         with suppress(PermissionError):  # another user's, who has to do it
-            cache.chmod(GROUP)
+            cache.chmod(stat.S_IMODE(cache.stat().st_mode) | GROUP)
 
 
 def _safe(kept: Path) -> bool:

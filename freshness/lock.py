@@ -1,7 +1,7 @@
 """dvc.lock: what it says of each stage, and written as DVC would where DVC is not installed."""
 
-import json
 import os
+import subprocess
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from freshness import sources
 from freshness.cached import object_path
-from freshness.contents import folder_digest
+from freshness.contents import folder_digest, list_in
 
 LOCK = Path("dvc.lock")
 DESCRIBED = Path("dvc.yaml")
@@ -22,30 +22,55 @@ PARAMS = "params.yaml"
 def read(path: Path) -> dict[str, Any]:
     """A YAML file's object, as DVC reads it; an empty one where it is not whole, so that it counts as different."""
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, YAMLError):
+        return _parsed(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeError):
+        return {}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def said() -> dict[str, Any]:
     """Stage -> what dvc.lock says of it: its command, MD5 of each file or folder that it needs or makes, settings."""
+    return _said(read(LOCK))
+
+
+def committed() -> dict[str, Any]:
+    """The same of the commit that is checked out; nothing where there is none."""
+    done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
+    return _said(_parsed(done.stdout.decode(errors="replace")))
+
+
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """What is not of dvc.lock's form is left out, and so counts as different."""
+    stages = content.get("stages")
     return {
         stage: {
             "cmd": entry.get("cmd"),
-            "deps": {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])},
-            "params": entry.get("params", {}).get(PARAMS, {}),
-            "outs": {out["path"]: out.get("md5") for out in entry.get("outs", [])},
+            "deps": _md5s(entry.get("deps")),
+            "params": params.get(PARAMS, {}) if isinstance(params := entry.get("params", {}), dict) else {},
+            "outs": _md5s(entry.get("outs")),
         }
-        for stage, entry in read(LOCK).get("stages", {}).items()
+        for stage, entry in (stages.items() if isinstance(stages, dict) else ())
+        if isinstance(entry, dict)
     }
 
 
-def files_named(cache: Path) -> dict[str, str]:
-    """Path -> MD5, of every file in the folders that dvc.lock names, of those whose list the cache has."""
-    folders = {path: object_path(cache, str(md5)) for entry in said().values() for path, md5 in entry["outs"].items()}
-    lists = {path: json.loads(listed.read_bytes()) for path, listed in folders.items() if listed.is_file()}
-    return {f"{path}/{row['relpath']}": row["md5"] for path, rows in lists.items() for row in rows}
+def _md5s(rows: Any) -> dict[str, Any]:
+    some = rows if isinstance(rows, list) else []
+    return {row["path"]: row.get("md5") for row in some if isinstance(row, dict) and "path" in row}
+
+
+def files_named(stages: dict[str, Any], cache: Path) -> set[str]:
+    """MD5 of every file in the folders that stages name (`said`), of those whose list the cache has whole."""
+    folders = {str(md5) for entry in stages.values() for md5 in entry["outs"].values()}
+    lists = (list_in(object_path(cache, md5), md5) for md5 in folders)
+    return {md5 for listed in lists if listed for md5 in listed.values()}
 
 
 def write(folders: Mapping[str, Mapping[str, str]]) -> None:

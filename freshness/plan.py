@@ -40,6 +40,7 @@ class Plan:
         self.workflow, self.recipes, self.stages, self.judge = workflow, recipes, stages, Judge(recipes)
         self.shown = Shown(self)
         self.params_md5 = md5(stages.params)
+        self.littered: list[str] = []  # folders with files that the recording of this run removes
         for method in ("decide", "forced", "recorded", "stale", "shaken"):
             setattr(self, method, cache(getattr(self, method)))
 
@@ -62,9 +63,9 @@ class Plan:
         return cached.remembered(self.dvc.folder)
 
     @cached_property
-    def named_by_dvc(self) -> dict[str, str]:
-        """Path -> MD5, of every artifact's file that dvc.lock names, as this run began."""
-        return lock.files_named(self.dvc.folder)
+    def named_by_dvc(self) -> list[set[str]]:
+        """MD5 of every artifact's file that dvc.lock names: as it is here when this run began, then the commit's."""
+        return [lock.files_named(said, self.dvc.folder) for said in (lock.said(), lock.committed())]
 
     # What is to be done
 
@@ -107,6 +108,7 @@ class Plan:
             for stage, jobs in self.recipes.jobs.items()
         }
         foreign = [file for one in found.values() for file in one.foreign]
+        self.littered = [self.stages.folder(stage) for stage, one in found.items() if one.orphans]
         if self.real:
             folders.move_aside(foreign)
         else:
@@ -186,9 +188,11 @@ class Plan:
         return [marker(self.recipes.outputs(job).values(), reason) for reason in self.reasons(job)[:5]]
 
     def unrecorded(self) -> list[str]:
-        """Where DVC has not what is there, as Stages.unrecorded has it."""
+        """Where DVC has not what is there, as Stages.unrecorded has it, or there is more than is to be recorded."""
         self.decide()
-        return self.stages.unrecorded() if self.workflow.is_main_process else []
+        if not self.workflow.is_main_process:
+            return []
+        return self.stages.unrecorded() + [f"{folder} has files of no study any more" for folder in self.littered]
 
     def job_file(self, job: str) -> str:
         """Where it is written what a job makes, and from what; another recipe has another file."""
@@ -212,7 +216,7 @@ class Plan:
             write(Path(path), content, in_order=True)  # the first output names the job
         for job in self.recipes.every_job:
             if not self.woken(job) and (sealed := self.judge.intact(job)):
-                cached.remember(self.dvc.folder, self.recipes.name(job), sealed)
+                cached.remember(self.dvc.folder, self.recipes.name(job), sealed, again=False)
 
     def job_content(self, job: str) -> dict[str, Any]:
         """What is written there."""

@@ -1,9 +1,10 @@
 """Before a run has jobs: bring back from DVC's cache what the recipes of stale ones have given before."""
 
+import hashlib
 from typing import Any
 
 from freshness import cached, seal
-from freshness.contents import write
+from freshness.contents import text_of, write
 
 
 def bring_back(plan: Any) -> list[str]:
@@ -50,11 +51,19 @@ def _recall(plan: Any, job: str) -> bool:
 
 def _given(plan: Any, job: str) -> list[dict[str, Any]]:
     """What may be put in place: first what dvc.lock names, so that a commit comes back to the byte, then the newest."""
-    noted = cached.recalled(plan.dvc.folder, plan.recipes.name(job), plan.remembered)
-    given = [one for one in noted if not plan.judge.other_bytes(job, one) and not plan.judge.not_accepted(one)]
-    return sorted(given, key=lambda one: not _named_by_dvc(plan, job, one)) if len(given) > 1 else given
-
-
-def _named_by_dvc(plan: Any, job: str, sealed: dict[str, Any]) -> bool:
     outputs = plan.recipes.outputs(job)
-    return all(plan.named_by_dvc.get(seal.path_of(key, outputs)) == md5 for key, md5 in sealed["bytes"].items())
+    noted = cached.recalled(plan.dvc.folder, plan.recipes.name(job), plan.remembered)
+    given = [
+        one
+        for one in noted
+        if {key.partition("/")[0] for key in one["bytes"]} == outputs.keys()
+        and not plan.judge.other_bytes(job, one)
+        and not plan.judge.not_accepted(one)
+    ]
+    return sorted(given, key=lambda one: _rank(plan.named_by_dvc, one)) if len(given) > 1 else given
+
+
+def _rank(named: list[set[str]], sealed: dict[str, Any]) -> int:
+    """The first of some sets of MD5s that has the very file of the recipe, whatever the artifact is called there."""
+    of_recipe = hashlib.md5(text_of(sealed).encode()).hexdigest()
+    return next((number for number, some in enumerate(named) if of_recipe in some), len(named))

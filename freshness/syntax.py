@@ -86,7 +86,8 @@ def _kept() -> dict[str, Any]:
     """What is kept on disk; nothing of another reader, or of another form."""
     kept = load(ROOT / MEMORY) or {}
     files = kept.get("files") if kept.get("reader") == _reader() else None
-    return files if isinstance(files, dict) else {}
+    entries = files.items() if isinstance(files, dict) else ()
+    return {path: one for path, one in entries if isinstance(one, dict) and one.keys() == {"identity", "said"}}
 
 
 def _reader() -> list[str]:

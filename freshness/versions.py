@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from freshness import cached, folders, lock, sources
-from freshness.contents import folder_digest, md5
+from freshness.contents import folder_digest, list_in, md5
 from freshness.recipes import Recipes
 
 HEADER = """\
@@ -118,6 +118,8 @@ class Stages:
 
 
 def _cached(files: Files) -> bool:
-    """Whether DVC's cache has a folder's list and its files."""
-    cache = cached.cache_dir()
-    return all(cached.object_path(cache, found).exists() for found in {folder_digest(files), *files.values()})
+    """Whether DVC's cache has a folder's list, whole, and its files."""
+    cache, name = cached.cache_dir(), folder_digest(files)
+    return list_in(cached.object_path(cache, name), name) is not None and all(
+        cached.object_path(cache, found).exists() for found in set(files.values())
+    )

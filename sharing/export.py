@@ -82,10 +82,11 @@ def _recorded() -> dict[str, str]:
     recorded = [output for output in named.outputs() if output.path.startswith("artifacts/") and output.is_folder]
     if not recorded:
         raise ExportError("dvc.lock records no artifacts here: `snakemake` makes the study")
+    cache = Cache()
     try:
-        listed = lists(recorded, Cache())
+        listed = lists(recorded, cache)
     except NoRemoteError:
-        listed = {}
+        listed = {output.md5: cache.read(output.md5) for output in recorded}
     if lost := [output.path for output in recorded if listed.get(output.md5) is None]:
         raise ExportError(f"which files {lost[0]} has is known neither here nor in the remote: `snakemake` records it")
     files = {

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from freshness import configured, keep
-from freshness.contents import contents, load
+from freshness.contents import contents, load_sealed
 from sharing import named
 from sharing.store import Cache, NoRemoteError, lists
 from startup.checks import be_alone
@@ -148,8 +148,8 @@ def _owners(cache: Cache) -> dict[str, str]:
     for commit, date in (line.split() for line in log):
         for output in named.outputs(commit):
             owner = f"{output.path} of commit {commit[:8]} ({date})"
-            listed = cache.path(output.md5)
-            inside = named.files(listed.read_bytes()).values() if output.is_folder and listed.is_file() else ()
+            listed = cache.read(output.md5) if output.is_folder else None
+            inside = named.files(listed).values() if listed is not None else ()
             for md5 in (output.md5, *inside):
                 owners.setdefault(md5, owner)
     return owners
@@ -160,9 +160,13 @@ def _delete(wasted: list[Waste], cache: Cache) -> None:
         for waste in wasted:
             waste.path.unlink(missing_ok=True)
     shutil.rmtree(cache.folder / keep.UNFINISHED, ignore_errors=True)  # of a run that was killed
-    for entry in (cache.folder / "recipes").glob("*/*.json"):  # what is remembered of recipes (cached.py)
-        if not all(cache.path(md5).is_file() for md5 in (load(entry) or {}).get("bytes", {}).values()):
+    notes = cache.folder / "recipes"  # what is remembered of recipes (cached.py)
+    for entry in notes.glob("*/*.json"):
+        sealed = load_sealed(entry)
+        if sealed is None or not all(cache.path(md5).is_file() for md5 in sealed["bytes"].values()):
             entry.unlink(missing_ok=True)
+    for begun in notes.glob("*/.*.tmp"):
+        begun.unlink(missing_ok=True)
 
 
 def _dvc_waiting() -> AbstractContextManager[Any]:

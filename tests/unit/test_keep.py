@@ -76,6 +76,22 @@ def test_an_object_is_read_where_it_is_not_believed():
     assert kept.read_text() == "bytes"
 
 
+def test_a_list_that_is_not_whole_is_written_anew():
+    name = folder_digest({"x": NAME})
+    kept = object_path(CACHE.folder, name)
+    kept.parent.mkdir(parents=True)
+    kept.write_text("[")
+    keep.keep_folder(CACHE, Path("made"), {"x": NAME})
+    assert kept.read_bytes() == listed({"x": NAME})
+
+
+def test_a_cache_that_its_owner_keeps_from_others_is_not_opened_to_them():
+    CACHE.folder.mkdir()
+    CACHE.folder.chmod(0o2770)
+    links.found(CACHE.folder, shared=True)
+    assert CACHE.folder.stat().st_mode & 0o7777 == 0o2770
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_group_may_write_where_a_cache_is_shared(there):
     if there:  # since before it was

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import time
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freshness import cached, contents, folders, libraries, seal
-from freshness.contents import md5
+from freshness.contents import load_sealed, md5, write
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def job(**changes):
     } | changes  # fmt: skip
 
 
+NOTHING = hashlib.md5(b"").hexdigest()
 RECIPE = {"code": {}, "libraries": {}, "params": {}, "inputs": {}}
 
 
@@ -255,26 +257,122 @@ def test_what_comes_back_is_whole_and_verified_or_does_not_come(ready):
 
 
 def test_forgetting_takes_what_was_made_from_it_too(here):
-    empty = {"bytes": {}, "made_from": {}}
+    empty = {**RECIPE, "bytes": {}, "made_from": {}}
     for name, inputs in (("a", {}), ("b", {"x": ["a"]}), ("c", {"y": ["z", "b"]}), ("other", {"x": ["z"]})):
-        cached.remember(Path("cache"), name, {"inputs": inputs, **empty})
+        cached.remember(Path("cache"), name, {**empty, "inputs": inputs})
     assert cached.forget(Path("cache"), {"a"}) == {"a", "b", "c"}
     assert [path.name.split("-")[0] for path in Path("cache/recipes").glob("*/*.json")] == ["other"]
 
 
+def noted_of_nothing(**changes):
+    """What a recipe gave whose only file is empty, as the cache has it."""
+    put("empty")
+    cache("empty")
+    return {**RECIPE, "bytes": {"states": NOTHING}, "made_from": {}, **changes}
+
+
 def test_an_entry_of_another_form_or_name_brings_nothing_back(here):
-    sealed = {**RECIPE, "bytes": {}, "made_from": {}}
-    name = seal.name(RECIPE)
+    sealed, name = noted_of_nothing(), seal.name(RECIPE)
     cached.remember(Path("cache"), name, sealed)
     assert recalled(name) == [sealed]
     cached.remember(Path("cache"), name, {**sealed, "params": {"other": 1}})
     put(f"cache/recipes/{name[:2]}/{name}-1.json", '{"x": 1}')
     assert recalled(name) == [sealed]
+    path = Path(f"cache/recipes/{name[:2]}/{name}-2.json")
+    for changes in (
+        *({"bytes": some} for some in ({}, {"states": 5}, {"states": None}, {"states": "xx/tmp/victim"}, [])),
+        *({"bytes": {key: NOTHING}} for key in ("../states", "states//x", "/states", "a\0b")),
+        *({"made_from": some} for some in (None, {"x": None}, {"x": [1]}, {"x": "y"})),
+        *({"inputs": some} for some in ([1], {"x": 1}, {"x": [{}]})),
+        *({"accepted": some} for some in ([], [1], {"torch": 2.0}, None)),
+        {"code": {"x.py": 1}},
+        {"libraries": {"torch": []}},
+    ):
+        write(path, {**sealed, **changes})
+        assert load_sealed(path) is None or not changes.get("bytes", True), changes
+        assert recalled(name) == [sealed], changes
+    path.write_text("[" * 200_000)
+    assert load_sealed(path) is None
+
+
+def test_an_object_that_cannot_be_read_brings_nothing_back_and_is_left(here, monkeypatch):
+    sealed = noted_of_nothing()
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(cached, "md5", refused)
+    given = {"states": "made/x"}
+    assert not cached.bring_back(cached.Cache(Path("cache"), []), sealed, given, given.values())
+    assert cached.object_path(Path("cache"), NOTHING).exists()
+    assert not Path("made/x").exists()
+
+
+def test_a_note_is_the_newest_once_more_only_if_it_was_made_again(here):
+    sealed, other = noted_of_nothing(), noted_of_nothing(accepted={"torch": "2.0"})
+    name = seal.name(RECIPE)
+    for number, one in enumerate([sealed, other]):
+        cached.remember(Path("cache"), name, one)
+        (entry,) = [path for path in Path("cache/recipes").glob("*/*.json") if load_sealed(path) == one]
+        os.utime(entry, (number, number))
+    cached.remember(Path("cache"), name, sealed, again=False)
+    assert recalled(name) == [other, sealed]
+    cached.remember(Path("cache"), name, sealed)
+    assert recalled(name) == [sealed, other]
+
+
+def test_another_users_note_is_written_anew_and_may_be_read_by_the_group(here, monkeypatch):
+    Path("cache").mkdir()
+    Path("cache").chmod(0o2770)
+    sealed, name = noted_of_nothing(), seal.name(RECIPE)
+    before = os.umask(0o077)
+    cached.remember(Path("cache"), name, sealed)
+    os.umask(before)
+    (entry,) = Path("cache/recipes").glob("*/*.json")
+    assert entry.stat().st_mode & 0o777 == 0o660
+
+    def refused(path):
+        raise PermissionError
+
+    number = entry.stat().st_ino
+    monkeypatch.setattr(cached.os, "utime", refused)
+    cached.remember(Path("cache"), name, sealed, again=False)
+    assert entry.stat().st_ino == number
+    cached.remember(Path("cache"), name, sealed)
+    assert entry.stat().st_ino != number
+    assert load_sealed(entry) == sealed
+
+
+def test_what_could_not_be_written_leaves_nothing_behind(here):
+    Path("x.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write(Path("x.json"), {})
+    assert [path.name for path in here.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("entry", [5, {}, {"identity": [1]}, None])
+def test_what_was_seen_in_another_form_is_read_anew(here, entry):
+    put("x", "a")
+    memory = contents.SEEN / f"{contents.digest(['x'])}.json"
+    write(memory, {"x": entry})
+    assert contents.contents(["x"]) == {"x": md5(Path("x"))}
+
+
+def test_a_list_that_is_not_whole_is_none(here):
+    files = {"a/b": NOTHING, "c": NOTHING}
+    name, kept = contents.folder_digest(files), Path("kept")
+    kept.write_bytes(contents.listed(files))
+    assert contents.list_in(kept, name) == files
+    kept.write_bytes(contents.listed(files)[:-5])
+    assert contents.list_in(kept, name) is None
+    assert contents.list_in(Path("nowhere"), name) is None
+    kept.write_text("[1]")
+    assert contents.list_in(kept, md5(kept) + ".dir") is None
 
 
 def test_what_one_recipe_gave_twice_is_noted_twice_the_last_first(here):
     name = seal.name(RECIPE)
-    one, other = ({**RECIPE, "bytes": {}, "made_from": {"x": [word]}} for word in ("one", "other"))
+    one, other = (noted_of_nothing(made_from={"x": [word]}) for word in ("one", "other"))
     for number, sealed in enumerate([one, other, one]):
         cached.remember(Path("cache"), name, sealed)
         for entry in Path("cache/recipes").glob("*/*.json"):
@@ -307,9 +405,9 @@ def test_ours_and_others_files_are_told_apart(here):
         put(path)
     for path in ("made/notes.txt", "made/f/mine.csv", "made/b/mine", "made/.mine.1.tmp"):
         put(path, "mine")
-    sealed_at("made/a/x", {"states": "1"})
-    sealed_at("made/b/y", {"states": "1"})
-    sealed_at("made/f", {"adapters/in/z": "1"})
+    sealed_at("made/a/x", {"states": NOTHING})
+    sealed_at("made/b/y", {"states": NOTHING})
+    sealed_at("made/f", {"adapters/in/z": NOTHING})
     jobs = [{"states": "made/a/x"}, {"adapters": "made/f"}]
     found = folders.sort_out("made", jobs)
     assert set(map(str, found.orphans)) == {"made/b/y", "made/b/y.recipe", "made/a/.x.77.tmp", "made/.f.7.tmp/in"}

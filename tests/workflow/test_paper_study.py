@@ -11,6 +11,7 @@ from tests.conftest import tiny_config
 from tests.hand_tokenizers import byte_level
 from tests.hub import COMMIT, served
 from tests.workflow.conftest import ROOT
+from workflow_scripts.lib.artifacts.tables import read_origin
 
 pytestmark = pytest.mark.workflow
 SST2, NEWS, LLAMA = "stanfordnlp/sst2", "fancyzhx/ag_news", "meta-llama/Llama-2-7b-hf"
@@ -69,6 +70,9 @@ def test_the_papers_study_runs_to_its_report(paper):
     at = metrics["llama-2-7b"]["sst2"]["at"]
     assert (at["layer"], at["shots"]) == (3, "2")
     assert COMMIT in (paper.folder / "artifacts/prepare_model/llama-2-7b/model.json").read_text()
+    for name in ("sst2", "ag-news"):  # of which the study says a revision alone
+        read = read_origin(paper.folder / f"artifacts/prepare_dataset/{name}.parquet")["settings"]["read"]
+        assert all(f" at commit {COMMIT}, " in split for split in read)
     assert (paper.folder / "artifacts/render_report/report.html").stat().st_size > 100_000
     jobs = {row.split()[0]: row for row in planned.splitlines()[1:6]}
     assert {"tune_lora", "dump_hidden_states"} <= jobs.keys()

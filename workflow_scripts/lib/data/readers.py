@@ -170,7 +170,7 @@ FORMATS: dict[str, Callable[[Path, FileDataset], Iterator[Row]]] = {
 }
 
 
-FETCHED = re.compile(r"@([0-9a-f]{40})/")
+CACHED = re.compile(r"/([0-9a-f]{40})/[^/]*$")  # in datasets' cache: <id>/<configuration>/<version>/<commit>/<file>
 
 
 def read_hub(source: HubDataset, split: str) -> tuple[list[Row], str]:
@@ -191,8 +191,7 @@ def read_hub(source: HubDataset, split: str) -> tuple[list[Row], str]:
             "    check id, revision, configuration and split; a gated data set needs `hf auth login`; without network, "
             "download it first where there is one and use `source: local`"
         ) from None
-    # What was fetched, also if it comes from the cache: hf://datasets/<id>@<commit>/<file>.
-    fetched = FETCHED.search(" ".join(split_of_it.info.download_checksums or {}))
-    where = f"{source.id}{f' at commit {fetched[1]}' if fetched else ''}, {split}"
+    commits = [found[1] for file in split_of_it.cache_files if (found := CACHED.search(file["filename"]))]
+    where = f"{source.id}{f' at commit {commits[0]}' if commits else ''}, {split}"
     check_columns(split_of_it.column_names, needed(source), where)
     return list(_arrow_rows(split_of_it.select_columns(needed(source)).with_format("arrow")[:], where)), where

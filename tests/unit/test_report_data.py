@@ -13,6 +13,7 @@ from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN
 from workflow_scripts.lib.report.cases import ICL_IT, cases
 from workflow_scripts.lib.report.charts.figures import figures
 from workflow_scripts.lib.report.choice import State, chosen
+from workflow_scripts.lib.report.contents import choices_of
 from workflow_scripts.lib.report.drawing import spec_of, with_rows
 from workflow_scripts.lib.report.encode import FINEST, MISSING, as_script, encoded
 from workflow_scripts.lib.report.export import escaped, latex
@@ -178,3 +179,12 @@ def test_tuning_is_told_case_by_case():
 def test_every_measure_is_there_to_choose():
     rows, _ = tidy(cases(results_of(Made()), {}))
     assert {row[3] for row in rows["states"].rows} >= {measure.heading for measure in SIMILARITIES}
+
+
+def test_layers_to_choose_are_those_that_any_case_has():
+    made = Made(), Made("other")
+    for one, kept in zip(made, ({0, 4}, {2, 4}), strict=True):
+        one.similarity = [row for row in one.similarity if row["layer"] is None or row["layer"] in kept]
+    results = results_of(*made)
+    choices = {one.name: one.options for one in choices_of(results, tidy(cases(results, {}))[0])}
+    assert [value for value, _ in choices["layer"]] == ["last", "0", "2", "4"]

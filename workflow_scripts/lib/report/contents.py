@@ -114,12 +114,12 @@ def choices_of(results: Results, rows: Mapping[str, Tidy]) -> list[Choice]:
     every = [(EVERY, "all, side by side")]
     measured = {row[3] for row in rows["states"].rows}
     measures = [one for one in (HEADLINE, *SIMILARITIES) if one.heading in measured]
-    layers = max(max(results.layers(*cell)) for cell in results.cells())
+    layers = sorted({layer for cell in results.cells() for layer in results.layers(*cell)})
     others = [one for one in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT) if one is not OWN]
     return [
         Choice("model", "Model", [(name, name) for name in results.models]),
         Choice("dataset", "Data set", every + names if len(names) <= SIDE_BY_SIDE else names + every),
-        Choice("layer", "Layer", [("last", "last"), *((str(layer), str(layer)) for layer in range(layers + 1))]),
+        Choice("layer", "Layer", [("last", "last"), *((str(layer), str(layer)) for layer in layers)]),
         Choice("measure", "Measure", [(one.heading, one.heading) for one in dict.fromkeys(measures)] or [("", "none")]),
         Choice("contrast", "Against", [(EVERY, "every control"), *((one.name, one.heading) for one in others)]),
     ]

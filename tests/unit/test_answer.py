@@ -245,8 +245,8 @@ def test_levels_below_zero_are_named_too():
     assert f"At other levels the own-demonstration effect is below zero: shots 1 ({MINUS}0.200" in text
 
 
-def test_adapters_that_did_not_move_are_named():
-    assert "Some did not move (2 on reviews)" in told(Made(still=2))[1]
+def test_adapters_that_did_not_move_or_learn_are_named():
+    assert "Some did not move, or their loss did not fall (2 on reviews)." in told(Made(still=2))[1]
     assert "did not move" not in told(Made())[1]
 
 

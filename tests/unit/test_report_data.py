@@ -166,14 +166,14 @@ def test_what_latex_reads_is_text():
 
 def test_losses_of_a_long_training_are_thinned_and_keep_both_ends():
     losses = [1 / (step + 1) for step in range(1001)]
-    rows = list(loss_rows({("m", "d"): [{"draw": "0", "losses": losses, "moved": True}]}))
+    rows = list(loss_rows({("m", "d"): [{"draw": "0", "losses": losses}]}))
     assert rows[0] == ("m", "d", "0", 0, 1.0)
     assert rows[-1] == ("m", "d", "0", 1000, losses[-1])
     assert 40 < len(rows) < 60
 
 
 def test_tuning_is_told_case_by_case():
-    rows = [{"draw": str(n), "losses": [0.8, after], "moved": True} for n, after in enumerate([0.1, 0.9, 0.7])]
+    rows = [{"draw": str(n), "losses": [0.8, after], "norm_b": 1.0} for n, after in enumerate([0.1, 0.9, 0.7])]
     (row,) = tuning_table({("m", "d"): rows}).rows
     assert [cell.value for cell in row.cells] == ["3", "0.800", "0.700", "0.900", "none", "1", "2"]
 

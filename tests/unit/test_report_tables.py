@@ -104,7 +104,7 @@ def test_noise_and_counts():
     left_out = {"excluded": 10, "queries": 990}
     made = Made(still=1).change(left_out, measure=PARTIAL_COSINE.name, match=OWN.name, layer=LAYERS)
     columns, rows = shown(state_tables.ground_table, made)
-    assert columns[2:] == ["of ICL", "of IT", "shared", "draws", "excluded", "not moved"]
+    assert columns[2:] == ["of ICL", "of IT", "shared", "draws", "excluded", "not moved, or loss not fallen"]
     assert rows[0][2:] == [f"2e{MINUS}6", f"2e{MINUS}6", f"4e{MINUS}12", "10", "10 of 1000", "1"]
 
 

@@ -149,5 +149,6 @@ def _statistics(confidence: str, method: str) -> Iterator[Entry]:
     yield Entry(
         "Excluded, not moved",
         "A state that did not change has no direction of change: it is left out of what is measured of updates and "
-        "counted (the largest of the counts). Adapters that tuning left as they were are counted, and stay in.",
+        "counted (the largest of the counts). Adapters that did not move, or whose loss did not fall, are counted, and "
+        "stay in.",
     )

@@ -2,7 +2,7 @@
 
 Keys are short words for people, numbers are the mean and the ends of its interval. A table is filled in the order of
 what a reader needs first and stops at `ROOM`, so that the page of a study of any size stays one that opens: what did
-not fit is in the files of tables all the same, and the page says that it is.
+not fit is in the files of tables all the same (contents.py), and the page says that it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ class Tidy(NamedTuple):
         return [dict(zip(names, row, strict=True)) for row in (self.rows if rows is None else rows)]
 
 
-def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: int = ROOM) -> tuple[dict[str, Tidy], list[str]]:
+def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: float = ROOM) -> tuple[dict[str, Tidy], list[str]]:
     """The tables by name, and what of them did not fit into so many rows; `losses` are tuning's."""
     tables = {name: Tidy(name, (*HEAD, *keys), numbers, []) for name, keys, numbers in SHAPES}
     left_out = []

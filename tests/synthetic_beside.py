@@ -10,7 +10,7 @@ from workflow_scripts.lib.models.about import About
 TEMPLATE = Template(query="text : {text}\nlabel :")
 QUERY = "what is asked"
 ABOUT = "tiny.gguf: weights stored as Q4_1 & more"
-FELL, ROSE, HARDLY = (0.8, 0.2), (0.3, 0.4), (0.8, 0.7)  # losses before and after tuning
+FELL, ROSE, HARDLY, STILL = (0.8, 0.2), (0.3, 0.4), (0.8, 0.7), (0.8, 0.8)  # losses before and after tuning
 
 
 def sets_of(draws, shots=4):
@@ -60,4 +60,5 @@ def write_beside(folder, cases, losses=None):
 
 def _adapter(name, losses):
     row = {"weights": "tuned", "set": name, "demonstration_tokens": "", "shots_used": 4, "supervised_tokens": 4}
-    return {**row, "seed": 0, "losses": [*losses], "norm_a": 1.0, "norm_b": 1.0, "moved": losses[-1] < losses[0]}
+    norm_b = float(losses != STILL)
+    return {**row, "seed": 0, "losses": [*losses], "norm_a": 1.0, "norm_b": norm_b, "moved": losses[-1] < losses[0]}

@@ -5,21 +5,24 @@ import re
 import socket
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests import synthetic_cells
-from tests.synthetic_beside import HARDLY, QUERY, ROSE, write_beside
+from tests.synthetic_beside import HARDLY, QUERY, ROSE, STILL, write_beside
 from tests.synthetic_estimates import ALIKE, APART, OF_TASK, STUDY, Made, write_estimates
 from workflow_scripts.lib.arms import ARMS
 from workflow_scripts.lib.artifacts.tables import ArtifactError
-from workflow_scripts.lib.measures import COSINE, MEASURES
+from workflow_scripts.lib.measures import COSINE, MEASURES, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES
 from workflow_scripts.lib.patching.patches import PATCH_DIFFERENCES, PATCHES
+from workflow_scripts.lib.report import contents
 from workflow_scripts.lib.report.settings import RenderReport
+from workflow_scripts.lib.report.tidy import tidy
 from workflow_scripts.render_report import render_report
 
 pytestmark = pytest.mark.stage
@@ -195,12 +198,12 @@ def test_plots_of_dvc_have_a_page_without_the_net(made):
 
 
 def test_flagged_draws_are_told(tmp_path):
-    page = render(tmp_path, Made(draws=4, **ALIKE), losses={1: ROSE, 2: HARDLY, 3: ROSE})
+    page = render(tmp_path, Made(draws=5, **ALIKE), losses={1: ROSE, 2: HARDLY, 3: ROSE, 4: STILL})
     with (tmp_path / "tables/tuning.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
     assert row["flagged draws: loss rose"] == "1, 3"
-    assert row["flagged draws: loss is not half of what it was"] == "2"
-    assert row["flagged draws: did not move"] == "1, 3"
+    assert row["flagged draws: loss is not half of what it was"] == "2, 4"
+    assert row["flagged draws: did not move"] == "4"
     assert "1, 3" in words(page)
 
 
@@ -282,6 +285,16 @@ def test_what_patches_do_stands_beside_the_runs_that_they_lie_between(page):
     assert "0.600 0.580 to 0.620" in section
     assert "0.900 0.880 to 0.920" in section
     assert "0.100 0.080 to 0.120 p = 0.004" in section
+
+
+def test_what_a_page_has_no_room_for_is_in_its_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "tidy", partial(tidy, room=600))
+    page = render(tmp_path, Made())
+    assert "Figures are without" in words(page)
+    with (tmp_path / "tables/figures-states.csv").open(newline="") as file:
+        measured = {row["measure"] for row in csv.DictReader(file)}
+    assert {measure.heading for measure in SIMILARITIES} <= measured
+    assert (tmp_path / "tables/figures-tuning.csv").exists()
 
 
 def test_estimates_without_rows_are_refused(tmp_path):

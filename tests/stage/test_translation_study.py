@@ -36,7 +36,7 @@ def test_the_ready_made_study_is_one():
 def test_it_fits_real_translations_and_a_real_tokenizer(tmp_path, model, outside, capsys):
     data = outside("data/wmt_encs")
     params = tmp_path / "params.yaml"
-    text = STUDY.read_text().replace("data/wmt_encs", str(data)).replace("checkpoints/model", str(model))
+    text = STUDY.read_text().replace("data/wmt_encs", str(data)).replace("/path/to/model", str(model))
     params.write_text(text)
     preflight.main(str(params))
     told = capsys.readouterr().err

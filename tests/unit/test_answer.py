@@ -245,6 +245,27 @@ def test_levels_below_zero_are_named_too():
     assert f"At other levels the own-demonstration effect is below zero: shots 1 ({MINUS}0.200" in text
 
 
-def test_adapters_that_did_not_move_are_named():
-    assert "Some did not move (2 on reviews)" in told(Made(still=2))[1]
+def test_adapters_that_did_not_move_or_learn_are_named():
+    assert "Some did not move, or their loss did not fall (2 on reviews)." in told(Made(still=2))[1]
     assert "did not move" not in told(Made())[1]
+
+
+@pytest.mark.parametrize(
+    ("draws", "said"),
+    [
+        (1, "This study is without another draw's set, an untrained model and intervals, with one draw."),
+        (2, "no test can tell a difference from chance: its p is at least 0.500, whatever is found"),
+        (5, "With 5 draws no test can tell a difference from chance: its p is at least 0.062"),
+    ],
+)
+def test_too_few_draws_for_a_test_are_said(draws, said):
+    assert said in lacking(draws)
+    assert ("That takes 6 draws." in lacking(draws)) == (draws > 1)
+
+
+def test_draws_that_allow_a_test_are_no_lack():
+    assert lacking(6) == lacking(10) == "This study is without an untrained model."
+
+
+def lacking(draws):
+    return answer(results_of(Made(**OF_TASK, draws=draws)), {}).lacks

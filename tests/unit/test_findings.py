@@ -4,9 +4,10 @@ import pytest
 
 from workflow_scripts.lib.report.findings import apart, beyond_zero, outcome_of, part_of_whole, side
 from workflow_scripts.lib.results.estimates import ABSENT, Estimate, Part
+from workflow_scripts.lib.results.permutation import least_p
 
 ABOVE, BELOW, UNCLEAR = Estimate(0.2, 0.1, 0.3, p=0.01), Estimate(-0.2, -0.3, -0.1, p=0.01), Estimate(0.2, -0.1, 0.5)
-UNTESTED = Estimate(0.2, 0.1, 0.3, p=0.0625)  # what five draws can give at most
+UNTESTED = Estimate(0.2, 0.1, 0.3, p=least_p(5))
 ALL = (ABOVE, BELOW, UNCLEAR, Estimate(0.2), UNTESTED)
 
 

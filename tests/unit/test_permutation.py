@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from workflow_scripts.lib.results.permutation import EXACT, FLIPS, holm, sign_flip
+from workflow_scripts.lib.results.permutation import (
+    ALPHA,
+    EXACT,
+    FEWEST_TESTED,
+    FLIPS,
+    holm,
+    least_p,
+    sign_flip,
+)
 
 
 def by_hand(differences):
@@ -39,6 +47,19 @@ def test_more_draws_are_sampled_near_the_exact_p():
 def test_p_is_never_zero():
     assert sign_flip(np.full((1, 30), 1.0), seed=0)[0] == 1 / (FLIPS + 1)
     assert sign_flip(np.full((1, 10), 1.0), seed=0)[0] == 2 / 2**10
+
+
+@pytest.mark.parametrize("draws", [2, 5, 6, 8, EXACT, 30])
+def test_the_least_p_is_that_of_differences_of_one_sign(draws):
+    found = sign_flip(np.arange(1.0, draws + 1)[None], seed=0)
+    assert found[0] == least_p(draws)
+    assert holm(np.append(found, [1.0, 1.0]), np.zeros(3, int))[0] == least_p(draws, 3)
+
+
+def test_fewer_draws_than_the_fewest_allow_no_test():
+    assert [least_p(draws) <= ALPHA for draws in range(2, 9)] == [False] * 4 + [True] * 3
+    assert FEWEST_TESTED == 6
+    assert (least_p(6, 2), least_p(2, 3)) == (0.0625, 1.0), "tests of a family need more"
 
 
 def test_missing_draws_are_left_out_and_one_draw_shows_nothing():

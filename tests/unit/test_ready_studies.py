@@ -1,5 +1,6 @@
 """Ready-made studies of the real model, and the real data sets that stand ready, with the rows that they have."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,13 @@ def test_rows_and_labels_are_read(name, outside):
 def test_the_real_text_study_has_data_sets_as_they_stand_ready():
     ready, used = yaml("fragments/datasets.yaml")["datasets"], yaml("real-text.yaml")["datasets"]
     assert used == {name: ready[name] for name in ("sst2", "trec", "agnews", "cr")}
+
+
+@pytest.mark.parametrize("path", [*sorted((ROOT / "studies").rglob("*.yaml"))], ids=lambda path: path.stem)
+def test_every_file_of_data_is_told_of_and_every_other_path_says_that_it_is_to_be_set(path):
+    text, page = path.read_text(encoding="utf-8"), (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    for folder, file in re.findall(r"\b(data/\w+)/([\w.-]+)", text):
+        assert any(f"`{folder}`" in row and file in row for row in table), f"{folder}/{file}"
+    for model in re.findall(r"^    path: (\S+)", text, re.MULTILINE):
+        assert model == "/path/to/model"

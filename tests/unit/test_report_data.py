@@ -7,16 +7,19 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.synthetic_estimates import ALIKE, LAYERS, OF_TASK, Made, results_of
-from workflow_scripts.lib.measures import COSINE, HEADLINE, SIMILARITIES
+from tests.synthetic_estimates import ALIKE, LAYERS, LEVELS, OF_TASK, STUDY, Made, results_of
+from workflow_scripts.lib.arms import ANCHOR, QUESTION
+from workflow_scripts.lib.measures import ACCURACY, COSINE, HEADLINE, HOW_WELL, LOG_PROB_PER_TOKEN, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN
 from workflow_scripts.lib.report.cases import ICL_IT, cases
 from workflow_scripts.lib.report.charts.figures import figures
 from workflow_scripts.lib.report.choice import State, chosen
+from workflow_scripts.lib.report.contents import choices_of
 from workflow_scripts.lib.report.drawing import spec_of, with_rows
 from workflow_scripts.lib.report.encode import FINEST, MISSING, as_script, encoded
 from workflow_scripts.lib.report.export import escaped, latex
 from workflow_scripts.lib.report.outcomes import outcomes_table, runs
+from workflow_scripts.lib.report.says import says
 from workflow_scripts.lib.report.table import Cell, Column, Head, Row, table
 from workflow_scripts.lib.report.tidy import Tidy, tidy
 from workflow_scripts.lib.report.tuning import loss_rows, tuning_table
@@ -163,14 +166,14 @@ def test_what_latex_reads_is_text():
 
 def test_losses_of_a_long_training_are_thinned_and_keep_both_ends():
     losses = [1 / (step + 1) for step in range(1001)]
-    rows = list(loss_rows({("m", "d"): [{"draw": "0", "losses": losses, "moved": True}]}))
+    rows = list(loss_rows({("m", "d"): [{"draw": "0", "losses": losses}]}))
     assert rows[0] == ("m", "d", "0", 0, 1.0)
     assert rows[-1] == ("m", "d", "0", 1000, losses[-1])
     assert 40 < len(rows) < 60
 
 
 def test_tuning_is_told_case_by_case():
-    rows = [{"draw": str(n), "losses": [0.8, after], "moved": True} for n, after in enumerate([0.1, 0.9, 0.7])]
+    rows = [{"draw": str(n), "losses": [0.8, after], "norm_b": 1.0} for n, after in enumerate([0.1, 0.9, 0.7])]
     (row,) = tuning_table({("m", "d"): rows}).rows
     assert [cell.value for cell in row.cells] == ["3", "0.800", "0.700", "0.900", "none", "1", "2"]
 
@@ -178,3 +181,29 @@ def test_tuning_is_told_case_by_case():
 def test_every_measure_is_there_to_choose():
     rows, _ = tidy(cases(results_of(Made()), {}))
     assert {row[3] for row in rows["states"].rows} >= {measure.heading for measure in SIMILARITIES}
+
+
+def test_layers_to_choose_are_those_that_any_case_has():
+    made = Made(), Made("other")
+    for one, kept in zip(made, ({0, 4}, {2, 4}), strict=True):
+        one.similarity = [row for row in one.similarity if row["layer"] is None or row["layer"] in kept]
+    results = results_of(*made)
+    choices = {one.name: one.options for one in choices_of(results, tidy(cases(results, {}))[0])}
+    assert [value for value, _ in choices["layer"]] == ["last", "0", "2", "4"]
+
+
+def test_the_path_of_tuning_has_the_score_of_every_kind_of_answers(monkeypatch):
+    monkeypatch.setitem(LEVELS, "path", ["1", "5"])
+    monkeypatch.setitem(STUDY["reference"], "path", "5")
+    texts = Made(dataset="texts").change({"measure": LOG_PROB_PER_TOKEN.name}, measure=ACCURACY.name)
+    results = results_of(Made(), texts)
+    rows, _ = tidy(cases(results, {}))
+    drawn = {one.name: one for one in figures(results) if one.section == "path"}
+    assert list(drawn) == ["path", *(f"path-{measure.name}" for measure in HOW_WELL)]
+    for measure, dataset in zip(HOW_WELL, ("reviews", "texts"), strict=True):
+        found = chosen(rows["levels"], drawn[f"path-{measure.name}"].where, State("pocket"))
+        assert {(row["dataset"], row["level"], row["of"]) for row in found} == {
+            (dataset, step, arm.heading) for step in LEVELS["path"] for arm in (ANCHOR, *QUESTION)
+        }
+        assert says(f"path-{measure.name}", found).startswith("anchor 0.50, ICL 0.90 and IT 0.85")
+    assert {row[4] for row in rows["path"].rows} == {HEADLINE.heading}, "scores have a scale of their own"

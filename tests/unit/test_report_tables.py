@@ -7,9 +7,11 @@ from workflow_scripts.lib.arms import ANCHOR, ARMS, CHOOSABLE, ICL
 from workflow_scripts.lib.measures import HEADLINE, PARTIAL_COSINE, RELEVANCE, SIMILARITIES
 from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES, OTHER_DRAW, OWN, OWN_DEMONSTRATION_EFFECT
 from workflow_scripts.lib.measures.parts import PARTS
-from workflow_scripts.lib.report import answer_tables, state_tables
+from workflow_scripts.lib.patching.measures import PATCH_MEASURES
+from workflow_scripts.lib.report import answer_tables, patched, state_tables
 from workflow_scripts.lib.report.cases import cases
 from workflow_scripts.lib.report.charts import layers
+from workflow_scripts.lib.report.patched import at_depths
 from workflow_scripts.lib.report.sections import TABLES
 from workflow_scripts.lib.report.table import EMPTY, Cell, Column, Head, Row, table
 
@@ -102,7 +104,7 @@ def test_noise_and_counts():
     left_out = {"excluded": 10, "queries": 990}
     made = Made(still=1).change(left_out, measure=PARTIAL_COSINE.name, match=OWN.name, layer=LAYERS)
     columns, rows = shown(state_tables.ground_table, made)
-    assert columns[2:] == ["of ICL", "of IT", "shared", "draws", "excluded", "not moved"]
+    assert columns[2:] == ["of ICL", "of IT", "shared", "draws", "excluded", "not moved, or loss not fallen"]
     assert rows[0][2:] == [f"2e{MINUS}6", f"2e{MINUS}6", f"4e{MINUS}12", "10", "10 of 1000", "1"]
 
 
@@ -185,3 +187,29 @@ def test_the_figure_of_patches_shows_nothing_twice():
         "another query's state",
         "the set's direction",
     ]
+
+
+@pytest.mark.parametrize(
+    ("patched_at", "last", "shown_at"),
+    [
+        (range(31), 30, [7, 15, 22, 30]),
+        ([0, 6, 12, 18, 24, 30], 30, [6, 12, 24, 30]),
+        ([0, 30], 30, [0, None, None, 30]),
+        ([6, 27], 30, [6, None, 27, None]),
+        ([30], 30, [None, None, None, 30]),
+        ([], 30, [None] * 4),
+    ],
+)
+def test_a_depth_is_shown_by_the_nearest_layer_that_was_patched_and_no_layer_twice(patched_at, last, shown_at):
+    assert at_depths(patched_at, last) == shown_at
+
+
+def test_where_few_layers_are_patched_the_table_shows_those():
+    made = Made(accuracies=(0.5, 0.9, 0.9))
+    measures = {measure.name for measure in PATCH_MEASURES}
+    made.similarity = [row for row in made.similarity if row["measure"] not in measures or row["layer"] in (0, 1, 3)]
+    columns, rows = shown(patched.patched_table, made)
+    found = patched.patched_table(cases(results_of(made), {}))
+    assert columns[4:6] == ["a quarter up", "three quarters"]
+    assert rows[0][4:6] == ["0.600 0.580 to 0.620", "0.800 0.780 to 0.820"]
+    assert found.rows[0].heads[-1].beneath == "layers 1 and 3 of 4"

@@ -8,9 +8,13 @@ import yaml
 
 from workflow_scripts.lib.arms import ARMS
 from workflow_scripts.lib.plan.published import SHAPES
+from workflow_scripts.lib.results.permutation import ALPHA, FEWEST_TESTED, least_p
+from workflow_scripts.lib.results.statistics import FEWEST
 from workflow_scripts.lib.study.settings import Study, read_study
 
-STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+TO_BE_READ = [ROOT / "params.yaml", *(path for path in STUDIES if path.stem != "smoke")]
 PAPERS = [path for path in STUDIES if path.stem.startswith("paper-")]
 OF_MODELS = [*PAPERS, *(path for path in STUDIES if path.stem in ("modern-8b", "small-gpu"))]
 NO_CHOICE = {"models", "imported", "counts_as", "prepare_model", "render_report"}
@@ -24,6 +28,18 @@ def ids(paths):
 @pytest.mark.parametrize("path", STUDIES, ids=ids(STUDIES))
 def test_a_ready_made_study_is_one(path):
     assert read_study(path).draws > 0
+
+
+@pytest.mark.parametrize("path", TO_BE_READ, ids=ids(TO_BE_READ))
+def test_its_draws_allow_a_test_at_every_level_and_intervals_by_bootstrap(path):
+    study = read_study(path)
+    most = max(len(levels) for levels in study.factors.levels().values())
+    assert least_p(study.draws, most) <= ALPHA
+    assert study.draws >= FEWEST
+
+
+def test_the_study_says_how_many_draws_a_test_takes():
+    assert f"# fewer than {FEWEST_TESTED} allow no test" in (ROOT / "params.yaml").read_text()
 
 
 def test_the_papers_models_have_studies():

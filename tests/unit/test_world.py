@@ -79,6 +79,18 @@ def test_too_many_examples_say_how_many_there_are(monkeypatch):
     assert 0 < len(reserved) < 30
 
 
+def test_six_in_ten_texts_have_two_clauses(monkeypatch):
+    two, write = set(), world._two_clauses
+
+    def noted(*how):
+        two.add(text := write(*how))
+        return text
+
+    monkeypatch.setattr(world, "_two_clauses", noted)
+    texts = [text for task in TASKS for text, _ in examples(task, 400, seed=0)]
+    assert sum(text in two for text in texts) / len(texts) == pytest.approx(0.6, abs=0.04)
+
+
 def test_study_texts_never_occur_in_training_documents():
     seen = f" {training_text(1, 1000)} "
     study = [text for task in EVERY_TASK for text, _ in examples(task, 200, seed=0)]

@@ -30,8 +30,8 @@ def add(clone, *files):
             path = clone.folder / name
             code = path.read_text()
             if row_of:
-                at = re.search(rf"^{row_of}.*?= \(\n?", code, re.M).end()
-                path.write_text(f"{code[:at]}{text.rstrip()},\n{code[at:]}")
+                at = re.search(rf"^{row_of}.*?= \(.*?(?=,?\n?\)\n)", code, re.M | re.S).end()
+                path.write_text(f"{code[:at]},\n{text.rstrip()}{code[at:]}")
             else:  # a function stands after the types that it names, and before the lists that name it
                 at = [*re.finditer(r"^class ", code, re.M), re.search(r"^def ", code, re.M)]
                 place = at[-2].start() if len(at) > 1 else at[0].start()

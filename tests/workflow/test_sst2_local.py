@@ -14,7 +14,7 @@ def test_real_data_and_a_real_model_by_settings_alone(clone, outside):
     data, checkpoint = outside("data/sst2"), outside("checkpoints/stories260K")
     shutil.copy(ROOT / "studies/sst2-local.yaml", clone.folder / "params.yaml")
     path = clone.folder / "params.yaml"
-    text = path.read_text().replace("checkpoints/stories260K", str(checkpoint)).replace("data/sst2", str(data))
+    text = path.read_text().replace("/path/to/model", str(checkpoint)).replace("data/sst2", str(data))
     path.write_text(text)
     clone.params(draws=2, queries=12, factors={"shots": [1, 2]}, tune_lora__steps=3)
     before = {path.name for folder in (data, checkpoint) for path in folder.iterdir()}

@@ -80,13 +80,15 @@ WEIGHTS = (TUNED, RESEEDED, DISTILLED, MISLED, PREFIX, FULL)
 ANCHOR = Arm("anchor", "anchor", "base")
 ICL = Arm("icl", "ICL", "shown", shows="as_drawn")
 IT = Arm("it", "IT", "tuned", weights=TUNED)
+ICL_REORDERED = Arm("icl-reordered", "ICL, reordered", "ceiling", shows="reordered", everywhere=False)
+IT_RESEEDED = Arm("it-reseeded", "IT, reseeded", "ceiling", weights=RESEEDED, everywhere=False)
 ARMS = (
     ANCHOR,
     ICL,
     IT,
     Arm("both", "ICL and IT", "both", shows="as_drawn", weights=TUNED, everywhere=False),
-    Arm("icl-reordered", "ICL, reordered", "ceiling", shows="reordered", everywhere=False),
-    Arm("it-reseeded", "IT, reseeded", "ceiling", weights=RESEEDED, everywhere=False),
+    ICL_REORDERED,
+    IT_RESEEDED,
     Arm("distilled", "imitating ICL", "imitation", weights=DISTILLED, everywhere=False),
     Arm("misled", "imitating ICL of shuffled labels", "imitation", weights=MISLED, everywhere=False),
     Arm("prefix", "ICL, its keys and values tuned", "both", "as_drawn", PREFIX, everywhere=False, on_the_way=True),
@@ -97,7 +99,7 @@ ARMS = (
     Arm("anchor-float32", "anchor, in float32", "repeat", run="float32"),
 )
 QUESTION = (ICL, IT)  # the two arms that the study asks about
-CEILINGS = ((ICL, ARMS[4]), (IT, ARMS[5]))  # an arm, and the same once more: no two arms can be more alike
+CEILINGS = ((ICL, ICL_REORDERED), (IT, IT_RESEEDED))  # an arm, and the same once more: no two arms can be more alike
 IMITATIONS = tuple((ICL, arm) for arm in ARMS if arm.role == "imitation")  # an arm, and what was tuned to be like it
 REPEATS = tuple(arm for arm in ARMS if arm.role == "repeat")  # the anchor again: what then differs is noise
 CHOOSABLE = tuple(arm for arm in ARMS if arm.role != "repeat")

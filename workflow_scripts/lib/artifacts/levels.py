@@ -74,7 +74,7 @@ class Level(NamedTuple):
         return None if found[0][0] is None else np.array(found, np.float64)
 
     def moved(self, arm: Arm) -> np.ndarray:
-        """Share of each draw's adapters to which tuning did anything [draws], of an arm that has some."""
+        """Share of each draw's adapters that moved and whose loss fell [draws], of an arm that has some."""
         assert arm.weights
         tuning = self.tuning[arm.weights.name]
         return np.array([fmean(tuning[one.set]["moved"] for one in of_draw.values()) for of_draw in self.sets.values()])

@@ -10,8 +10,9 @@ from workflow_scripts.lib.measures.parts import WHOLE
 from workflow_scripts.lib.report.cases import ICL_IT, Case, cases
 from workflow_scripts.lib.report.findings import RESTS_ON, Finding, Outcome, findings, part_of_whole, side
 from workflow_scripts.lib.report.points import Point, points
-from workflow_scripts.lib.report.wording import PART_SAYS, begun, listed, percents
+from workflow_scripts.lib.report.wording import PART_SAYS, begun, listed, number, percents
 from workflow_scripts.lib.results.estimates import Part
+from workflow_scripts.lib.results.permutation import ALPHA, FEWEST_TESTED, least_p
 from workflow_scripts.lib.results.results import Results
 
 
@@ -25,7 +26,8 @@ class Paragraph(NamedTuple):
 class Answer(NamedTuple):
     """The verdict in a few words, and the sentences that it stands for.
 
-    `made_of`: what similarities consist of; `lacks`: controls that the study is without; then a paragraph per model.
+    `made_of`: what similarities consist of; `lacks`: controls and draws that the study is without; then a paragraph per
+    model.
     """
 
     verdict: str
@@ -64,7 +66,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def lacks(findings: Sequence[Finding]) -> str:
-    """Which controls a study does not have, without which less can be said; nothing where it has all."""
+    """Which controls and draws a study does not have, without which less can be said; nothing where it has all."""
     without = {
         OTHER_DRAW.heading: all(f.other_draw.mean is None for f in findings),
         OTHER_LABEL.heading: all(f.case.alike(HEADLINE, OTHER_LABEL.name).mean is None for f in findings),
@@ -73,7 +75,18 @@ def lacks(findings: Sequence[Finding]) -> str:
         "intervals, with one draw": all(f.own.low is None for f in findings),
     }
     missing = [what for what, lacking in without.items() if lacking]
-    return f"This study is without {listed(missing)}." if missing else ""
+    told = f"This study is without {listed(missing)}." if missing else ""
+    return " ".join(filter(None, [told, _untested(max((f.effect.draws for f in findings), default=0))]))
+
+
+def _untested(draws: int) -> str:
+    """Whether draws are too few for a test; of one, which has no interval either, it is said already."""
+    if not 1 < draws < FEWEST_TESTED:
+        return ""
+    return (
+        f"With {draws} draws no test can tell a difference from chance: its p is at least {number(least_p(draws))}, "
+        f"whatever is found, and counts up to {number(ALPHA, 2)}. That takes {FEWEST_TESTED} draws."
+    )
 
 
 def made_of(studied: Sequence[Case]) -> str:

@@ -90,7 +90,7 @@ class Case(NamedTuple):
         return self.results.within_noise(self.model, self.dataset, measure.name, *(arm.name for arm in arms))
 
     def adapters_not_moved(self) -> int:
-        """How many adapters of the reference setting did not move."""
+        """How many adapters of the reference setting did not move, or their loss did not fall."""
         return self.results.adapters_not_moved(self.model, self.dataset)
 
 

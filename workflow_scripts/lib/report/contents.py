@@ -1,6 +1,7 @@
 """The page's contents, worked out from the results: nothing here knows how they come out."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,14 +62,15 @@ def contents(
     `confidence` and `method` are the intervals', in words.
     """
     every = cases(results, controls)
-    rows, left_out = tidy(every, list(loss_rows(adapters)))
+    losses = list(loss_rows(adapters))
+    rows, left_out = tidy(every, losses)
     choices = choices_of(results, rows)
     state = State(**{choice.name: choice.options[0][0] for choice in choices})
     shown = figures(results)
     specs = {figure.name: drawing.spec_of(figure.draw) for figure in shown}
     tables = tables_of(every, results, adapters)
     outcomes = tables[0].table
-    write_tables(tables, rows, tables_folder)
+    write_tables(tables, tidy(every, losses, room=inf)[0] if left_out else rows, tables_folder)
     drawn = [_drawn(figure, specs[figure.name], rows, state, figures_folder) for figure in shown]
     drawings = [one for one in drawn if one is not None]
     tables = tables_of(every[:IN_TABLES], results, adapters)[1:] if len(every) > IN_TABLES else tables[1:]
@@ -114,12 +116,12 @@ def choices_of(results: Results, rows: Mapping[str, Tidy]) -> list[Choice]:
     every = [(EVERY, "all, side by side")]
     measured = {row[3] for row in rows["states"].rows}
     measures = [one for one in (HEADLINE, *SIMILARITIES) if one.heading in measured]
-    layers = max(max(results.layers(*cell)) for cell in results.cells())
+    layers = sorted({layer for cell in results.cells() for layer in results.layers(*cell)})
     others = [one for one in (*CONTRASTS, OWN_DEMONSTRATION_EFFECT) if one is not OWN]
     return [
         Choice("model", "Model", [(name, name) for name in results.models]),
         Choice("dataset", "Data set", every + names if len(names) <= SIDE_BY_SIDE else names + every),
-        Choice("layer", "Layer", [("last", "last"), *((str(layer), str(layer)) for layer in range(layers + 1))]),
+        Choice("layer", "Layer", [("last", "last"), *((str(layer), str(layer)) for layer in layers)]),
         Choice("measure", "Measure", [(one.heading, one.heading) for one in dict.fromkeys(measures)] or [("", "none")]),
         Choice("contrast", "Against", [(EVERY, "every control"), *((one.name, one.heading) for one in others)]),
     ]

@@ -1,7 +1,7 @@
 """What the estimates allow to say, at the reference setting and the last layer.
 
 A difference counts only where its interval leaves out zero and its test, corrected for the levels of a factor, is below
-5 %: with five draws none is. With one draw there is no interval and nothing counts.
+5 %: with fewer than `FEWEST_TESTED` draws none is. With one draw there is no interval and nothing counts.
 The answer is stated in update cosines: own minus other draw of their pooled form is the sum of the parts `set` and
 `interaction`, so that what is claimed and what the parts show are one thing. The cosine's own effect is told beside.
 """
@@ -15,9 +15,9 @@ from workflow_scripts.lib.measures.contrasts import OTHER_DRAW, OWN, OWN_DEMONST
 from workflow_scripts.lib.measures.parts import WHOLE
 from workflow_scripts.lib.report.cases import Case
 from workflow_scripts.lib.results.estimates import Estimate, Part
+from workflow_scripts.lib.results.permutation import ALPHA
 
 Side = Literal["above", "below", "unclear", "unmeasured"]
-ALPHA = 0.05  # of tests, corrected for the levels of a factor
 Outcome = Literal["demonstrations", "task", "shared", "neither", "unmeasured"]
 # What an outcome rests on, and what the untrained control must therefore show less of.
 RESTS_ON: dict[Outcome, str] = {"demonstrations": OWN_DEMONSTRATION_EFFECT.name, "task": OTHER_DRAW.name}

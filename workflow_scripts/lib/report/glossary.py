@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 from workflow_scripts.lib.arms import ARMS, CEILINGS, FULL, PREFIX, Arm, Weights
 from workflow_scripts.lib.measures import HEADLINE, MEASURES
-from workflow_scripts.lib.measures.contrasts import CONTRASTS, DIFFERENCES, OWN_DEMONSTRATION_EFFECT
+from workflow_scripts.lib.measures.contrasts import (
+    CONTRASTS,
+    DIFFERENCES,
+    OWN_DEMONSTRATION_EFFECT,
+    OWN_QUERY_EFFECT,
+    OWN_QUERY_EFFECT_SAME_LABEL,
+)
 from workflow_scripts.lib.patching.measures import PATCH_MEASURES
 from workflow_scripts.lib.patching.patches import PATCH_DIFFERENCES, PATCHES
 from workflow_scripts.lib.report.wording import PART_SAYS, begun
@@ -103,10 +109,14 @@ def _comparisons() -> Iterator[Entry]:
     yield Entry(
         "Parts of the update similarity",
         f"Every update is split in four: {says}. The pooled {HEADLINE.heading}, taken over all sets and queries at "
-        "once, is the sum of the four contributions. With another draw's set general and query are left of it, with "
-        "another query general and set; set and interaction together are its own-demonstration effect. Alignment is "
-        "the cosine of the two arms' parts, the share what a part has of an arm's squared update. All are free of the "
-        "upward bias of few draws, and so may come out below zero, or not at all.",
+        "once, is the sum of the four contributions. With another draw's set general and query are left of it: set and "
+        "interaction together are its own-demonstration effect. With another query general and set are left, and what "
+        "the two queries' own parts have in common. Over all queries those sum to zero, so that those of queries with "
+        f"different labels oppose each other: {OWN_QUERY_EFFECT.heading} is more than query and interaction, with two "
+        f"labels up to twice as much. {begun(OWN_QUERY_EFFECT_SAME_LABEL.heading)} is less than they are by what "
+        "queries of a label have in common. Alignment is the cosine of the two arms' parts, the share what a part has "
+        "of an arm's squared update. All are free of the upward bias of few draws, and so may come out below zero, or "
+        "not at all.",
     )
 
 
@@ -139,5 +149,6 @@ def _statistics(confidence: str, method: str) -> Iterator[Entry]:
     yield Entry(
         "Excluded, not moved",
         "A state that did not change has no direction of change: it is left out of what is measured of updates and "
-        "counted (the largest of the counts). Adapters that tuning left as they were are counted, and stay in.",
+        "counted (the largest of the counts). Adapters that did not move, or whose loss did not fall, are counted, and "
+        "stay in.",
     )

@@ -108,10 +108,10 @@ def _counted(estimate: Estimate) -> Cell:
 
 
 def ground_table(cases: Sequence[Case]) -> Table:
-    """What the states' numbers rest on: noise; draws, queries left out, adapters that did not move."""
+    """What the states' numbers rest on: noise; draws, queries left out, and adapters not to count on."""
     of = [*((arm,) for arm in QUESTION), QUESTION]
     columns = [Column(NOISE.heading, name) for name in (*(f"of {arm.heading}" for arm in QUESTION), "shared")]
-    columns += [Column("counts", name) for name in ("draws", "excluded", "not moved")]
+    columns += [Column("counts", name) for name in ("draws", "excluded", "not moved, or loss not fallen")]
     rows = (Row(heads(c), [*(Cell(magnitude(c.of(NOISE, *arms).mean)) for arms in of), *_counts(c)]) for c in cases)
     return table("What these numbers rest on.", CASE, columns, rows)
 

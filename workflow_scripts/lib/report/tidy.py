@@ -2,7 +2,7 @@
 
 Keys are short words for people, numbers are the mean and the ends of its interval. A table is filled in the order of
 what a reader needs first and stops at `ROOM`, so that the page of a study of any size stays one that opens: what did
-not fit is in the files of tables all the same, and the page says that it is.
+not fit is in the files of tables all the same (contents.py), and the page says that it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from workflow_scripts.lib.arms import ANCHOR, ARMS, CEILINGS, IMITATIONS, QUESTION, Arm
 from workflow_scripts.lib.measures import (
     ACCORDS,
-    ACCURACY,
     BEHAVIOURS,
     CHANGES,
     HEADLINE,
@@ -53,7 +52,7 @@ class Tidy(NamedTuple):
         return [dict(zip(names, row, strict=True)) for row in (self.rows if rows is None else rows)]
 
 
-def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: int = ROOM) -> tuple[dict[str, Tidy], list[str]]:
+def tidy(every: Sequence[Case], losses: Sequence[Row] = (), room: float = ROOM) -> tuple[dict[str, Tidy], list[str]]:
     """The tables by name, and what of them did not fit into so many rows; `losses` are tuning's."""
     tables = {name: Tidy(name, (*HEAD, *keys), numbers, []) for name, keys, numbers in SHAPES}
     left_out = []
@@ -164,19 +163,16 @@ def moments(factors: Sequence[str]) -> list[str]:
 
 
 def _path(case: Case) -> Iterator[Row]:
-    """Similarity with its controls, and accuracy, beside how far the tuned arm had moved by then."""
+    """Similarity with its controls beside how far the tuned arm had moved by then."""
     tuned = QUESTION[1]
     for factor in moments(case.results.factors):
         for place, level in enumerate(case.levels(factor)):
             at = (factor, level)
             moved = case.of(MOVEMENT, tuned, at=at).mean
-            told = [
-                (HEADLINE.heading, m.name, case.of(HEADLINE, *QUESTION, match=m.name, at=at)) for m in LEVEL_MATCHES[:3]
-            ]
-            told.append((ACCURACY.heading, OWN.name, case.of(ACCURACY, tuned, at=at)))
-            for measure, match, one in told:
+            for match in LEVEL_MATCHES[:3]:
+                one = case.of(HEADLINE, *QUESTION, match=match.name, at=at)
                 if moved is not None and one.mean is not None:
-                    yield level, place, measure, match, moved, *_ends(one)
+                    yield level, place, HEADLINE.heading, match.name, moved, *_ends(one)
 
 
 def _patches(case: Case) -> Iterator[Row]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from workflow_scripts.lib.measures import MOVED
 from workflow_scripts.lib.report.state_tables import CASE
 from workflow_scripts.lib.report.table import Cell, Column, Head, Row, Table, table
 from workflow_scripts.lib.report.wording import number
@@ -24,7 +23,7 @@ class Flag(NamedTuple):
 
 
 FLAGS = (
-    Flag("did not move", lambda row: not row[MOVED.name]),
+    Flag("did not move", lambda row: row["norm_b"] == 0),
     Flag("loss rose", lambda row: row["losses"][-1] > row["losses"][0]),
     Flag("loss is not half of what it was", lambda row: row["losses"][0] / 2 < row["losses"][-1] <= row["losses"][0]),
 )

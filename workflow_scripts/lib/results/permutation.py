@@ -1,12 +1,13 @@
 """Tests of paired differences, and their correction for many. Imports nothing of ours."""
 
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+ALPHA = 0.05  # what p, corrected for the tests of a family, is at most where a difference counts
 EXACT = 12  # draws up to which every choice of signs is tried
 FLIPS = 10_000  # choices of signs that are drawn with more
 NUMBERS_AT_ONCE = 1 << 20  # bounds the flipped means held at a time
@@ -42,6 +43,18 @@ def _signs(draws: int, seed: int) -> Floats:
         return np.concatenate([np.ones((len(rest), min(draws, 1))), rest.reshape(len(rest), -1)], axis=1)
     drawn = np.random.default_rng([seed, draws]).choice((1.0, -1.0), size=(FLIPS, draws))
     return np.concatenate([np.ones((1, draws)), drawn])
+
+
+def least_p(draws: int, tests: int = 1) -> float:
+    """The smallest p that so many draws can give, corrected for a family of so many tests: all differences of one sign.
+
+    Where it is above `ALPHA` no difference can count, however large. `draws` is at least 2; of little more than `EXACT`
+    it is so about, as choices of signs are drawn.
+    """
+    return min(tests * max(2.0 ** (1 - draws), 1 / (FLIPS + 1)), 1.0)
+
+
+FEWEST_TESTED = next(draws for draws in count(2) if least_p(draws) <= ALPHA)  # draws that allow a test
 
 
 def holm(p: Floats, families: NDArray[np.integer]) -> Floats:

@@ -181,7 +181,7 @@ class Results:
         return value is not None and noise is not None and noise >= 1 and measure in AGAINST_ANCHOR
 
     def adapters_not_moved(self, model: str, dataset: str) -> int:
-        """How many adapters of the question's arms did not move at the reference setting."""
+        """How many adapters of the question's arms did not move, or their loss did not fall."""
         moved = [self.at(model, dataset, MOVED.name, arm.name) for arm in QUESTION]
         return sum(round((1 - (one.mean or 0)) * one.draws) for one in moved)
 

@@ -1,7 +1,7 @@
 """The factors of the study: what is varied, one at a time around the reference.
 
 A factor is a key of a block of params.yaml, where the reference stands; to add one is a row of `FACTORS`, and what its
-levels do is told where the block is used (data/sets.py, lora/).
+levels do is told where the block is used (data/sampling.py, lora/).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A generated world of short English-like texts with classes, and the study's tasks on it.
 
-Every text belongs to a class of a family (sentiment: positive), recognised by its cue words. About half the
-texts have two clauses of two families, so that only the demonstrations say which family is asked for. A
+Every text belongs to a class of a family (sentiment: positive), recognised by its cue words. Six in ten of the
+study's texts have two clauses of two families, so that only the demonstrations say which family is asked for. A
 quarter of all texts, chosen by a hash, is the study's own and is never shown in training.
 """
 

@@ -85,7 +85,7 @@ FIXED = (
     Figure(
         "path",
         "path",
-        "Similarity and accuracy along the path of tuning",
+        "Similarity along the path of tuning",
         "A point is a step of one training run, named above the line; to the right, tuning has moved states farther.",
         "path",
         levels.WHERE_PATH,
@@ -136,42 +136,42 @@ FIXED = (
 
 
 def figures(results: Results) -> list[Figure]:
-    """Every figure of a study, in the order of the page: the fixed ones, and two for each factor that is no path."""
-    along = moments(results.factors)
+    """Every figure of a study, in the order of the page: the fixed ones, and those of each factor."""
     first = _overview(sum(1 for _ in results.cells()))
-    return [
-        first,
-        *FIXED,
-        *(one for factor in results.factors if factor not in along for one in _of_factor(results, factor)),
-    ]
+    return [first, *FIXED, *(one for factor in results.factors for one in _of_factor(results, factor))]
 
 
 def _of_factor(results: Results, factor: str) -> Sequence[Figure]:
+    """What its levels change, and how well arms answer there; a path has its similarity among the fixed ones."""
     every: Mapping[str, Any] = {}
     for model, dataset in results.cells():
         every = {**every, **dict.fromkeys(results.levels(model, dataset, factor))}
     names = [level for level in results.every_level(factor) if level in every]
     at = results.reference.get(factor, "")
-    return (
-        Figure(
-            f"factor-{factor}",
-            f"factor-{factor}",
-            f"{factor}: change of {ICL_IT} similarity",
-            "A level less the reference, paired by draw. Other draw's and other query's changes stand beside.",
-            "levels",
-            levels.where_effects(factor),
-            lambda: levels.effects([name for name in names if name != at]),
-        ),
-        *(
-            Figure(
-                f"factor-{factor}-{measure.name}",
-                f"factor-{factor}",
-                f"{factor}: {measure.heading.split(',')[0]}",
-                f"{begun(measure.heading)}, of each arm; the shaded level is the reference.",
-                "levels",
-                levels.where_scores(factor, measure),
-                partial(levels.scores, names, at, measure),
-            )
-            for measure in HOW_WELL
-        ),
+    if factor in moments(results.factors):
+        return _scores(factor, "path", names, at)
+    change = Figure(
+        f"factor-{factor}",
+        f"factor-{factor}",
+        f"{factor}: change of {ICL_IT} similarity",
+        "A level less the reference, paired by draw. Other draw's and other query's changes stand beside.",
+        "levels",
+        levels.where_effects(factor),
+        lambda: levels.effects([name for name in names if name != at]),
     )
+    return [change, *_scores(factor, change.section, names, at)]
+
+
+def _scores(factor: str, section: str, names: Sequence[str], at: str) -> Sequence[Figure]:
+    return [
+        Figure(
+            f"{section}-{measure.name}",
+            section,
+            f"{factor}: {measure.heading.split(',')[0]}",
+            f"{begun(measure.heading)}, of each arm; the shaded level is the reference.",
+            "levels",
+            levels.where_scores(factor, measure),
+            partial(levels.scores, names, at, measure),
+        )
+        for measure in HOW_WELL
+    ]

@@ -1,11 +1,11 @@
-"""Over the levels of a factor: what a level changes against the reference, and accuracy; and the path of one tuning."""
+"""Over the levels of a factor: what a level changes against the reference, how well arms answer, one tuning's path."""
 
 from collections.abc import Sequence
 
 import altair as alt
 
 from workflow_scripts.lib.arms import ANCHOR, QUESTION
-from workflow_scripts.lib.measures import ACCURACY, HEADLINE, MOVEMENT
+from workflow_scripts.lib.measures import HEADLINE, MOVEMENT
 from workflow_scripts.lib.measures.contrasts import OWN
 from workflow_scripts.lib.measures.kinds import Measure
 from workflow_scripts.lib.report.charts.look import (
@@ -77,14 +77,12 @@ def _points(levels: Sequence[str], field: str, names: dict[str, str], title: str
 
 
 def path() -> alt.FacetChart:
-    """Similarity with its controls, and accuracy, against how far tuning had moved the states by each step."""
-    shown = {match.name: f"{HEADLINE.heading}, {match.heading}" for match in LEVEL_MATCHES[:3]}
-    accuracy = f"{ACCURACY.heading}, {QUESTION[1].heading}"
-    headings = [*shown.values(), accuracy]
-    line = f"datum.measure === '{ACCURACY.heading}' ? '{accuracy}' : {words('match', shown)}"
-    rows = alt.Chart().transform_calculate(line=line)
+    """Similarity with its controls against how far tuning had moved the states by each step."""
+    shown = {match.name: match.heading for match in LEVEL_MATCHES[:3]}
+    headings = [*shown.values()]
+    rows = alt.Chart().transform_calculate(line=words("match", shown))
     x = alt.X("moved_by:Q", title=f"{MOVEMENT.heading} of {QUESTION[1].heading}", scale=alt.Scale(zero=True))
-    y = alt.Y("mean:Q", title="similarity, accuracy")
+    y = alt.Y("mean:Q", title=HEADLINE.heading)
     curve = rows.mark_line(strokeWidth=1.8).encode(
         x=x, y=y, order="place:Q", color=coloured("line", headings), strokeDash=dashed("line", headings)
     )
@@ -95,10 +93,9 @@ def path() -> alt.FacetChart:
         color=coloured("line", headings),
         tooltip=said(("level:N", "steps"), ("line:N", ""), ("moved_by:Q", "moved by"), *INTERVAL),
     )
-    first = f"datum.match === '{OWN.name}' && datum.measure === '{HEADLINE.heading}'"
     steps = (
         alt.Chart()
-        .transform_filter(first)
+        .transform_filter(f"datum.match === '{OWN.name}'")
         .mark_text(dy=-12, fontSize=10, color=SOFT)
         .encode(x=x, y="mean:Q", text="level:N")
     )

@@ -8,7 +8,7 @@ import pytest
 from tests.synthetic_estimates import Made, results_of
 from workflow_scripts.lib.arms import WEIGHTS
 from workflow_scripts.lib.artifacts import adapters, compared
-from workflow_scripts.lib.artifacts.states_format import COLUMNS, OF_LABELS, OF_TEXTS, UNEMBEDDING, VECTORS
+from workflow_scripts.lib.artifacts.states_format import BEFORE_NORM, COLUMNS, OF_LABELS, OF_TEXTS, UNEMBEDDING, VECTORS
 from workflow_scripts.lib.data.sets import Demonstration, Place
 from workflow_scripts.lib.lora.files import CONFIG
 from workflow_scripts.lib.lora.files import WEIGHTS as WEIGHTS_FILE
@@ -48,7 +48,10 @@ OF_PARTS = [name for name in parts.SCHEMA.names if not name.endswith(("_low", "_
         ("model.json", [*ModelReference.model_fields, *About.model_fields]),
         ("sample_demonstrations", ["set", "serves", *Place._fields, "demonstrations", *Demonstration.__annotations__]),
         ("tuning.parquet", [*adapters.COLUMNS.names, *(weights.name for weights in WEIGHTS)]),
-        ("dump_hidden_states", [*COLUMNS, *OF_LABELS, VECTORS, *OF_TEXTS, UNEMBEDDING.decode(), "layer_0"]),
+        (
+            "dump_hidden_states",
+            [*COLUMNS, *OF_LABELS, VECTORS, *OF_TEXTS, UNEMBEDDING.decode(), BEFORE_NORM.decode(), "layer_0"],
+        ),
         ("products.parquet", compared.PRODUCTS.names),
         ("parts.parquet", OF_PARTS),
         ("effects.parquet", tables.EFFECTS.names),

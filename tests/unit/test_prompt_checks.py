@@ -13,7 +13,7 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import Demonstration, DemonstrationSet, ServingSet
 from workflow_scripts.lib.data.template import Template
 from workflow_scripts.lib.data.tokens import TokenizerError
-from workflow_scripts.lib.study.preview import as_drawn_too, preview, warnings
+from workflow_scripts.lib.study.preview import about_draws, as_drawn_too, preview, warnings
 from workflow_scripts.lib.study.prompt_checks import EmbeddingError, asked, check_prompts, embedded
 
 TEMPLATE = Template(query="Review: {text}\nLabel:")
@@ -34,6 +34,12 @@ def test_what_stands_in_prompts_is_checked_once():
     pool = [Example("pool-7", {"text": "b"}, "good"), Example("pool-8", {"text": "c"}, "good")]
     found = asked(Examples(pool, [query], ["good", "fine"], TEMPLATE), sets)
     assert found == [("query-0", {"text": "a"}), ("pool-7", {"text": "b"})]
+
+
+def test_draws_that_allow_no_test_are_told():
+    assert list(about_draws(1)) == ["one draw has no interval and allows no test"]
+    assert list(about_draws(5)) == ["5 draws allow no test: p is at least 0.062, whatever is found; 6 do"]
+    assert not list(about_draws(6))
 
 
 def test_controls_that_show_what_they_are_to_differ_from_are_told():

@@ -87,7 +87,8 @@ def main(params: str = "params.yaml", how: str = "") -> None:
     except SettingsError as error:
         raise SystemExit(str(error)) from None
     checked = check(study)
-    show(checked.data, checked.looks, study.dump_hidden_states.new_tokens, brief=how == "--brief")
+    new_tokens = study.dump_hidden_states.new_tokens
+    show(checked.data, checked.looks, draws=study.draws, new_tokens=new_tokens, brief=how == "--brief")
     if checked.errors:
         raise SystemExit("\n".join([f"{params}:", *(f"  {line}" for line in checked.errors)]))
     log(f"{params}: checked against its data and models")

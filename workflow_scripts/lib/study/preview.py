@@ -10,6 +10,7 @@ from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet
 from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside, beside
 from workflow_scripts.lib.progress import log
+from workflow_scripts.lib.results.permutation import FEWEST_TESTED, least_p
 from workflow_scripts.lib.study.material import Material
 from workflow_scripts.lib.study.prompt_checks import Asked, answers, asked
 
@@ -25,11 +26,12 @@ class Look(NamedTuple):
     arms: Sequence[Arm]
 
 
-def show(data: Mapping[str, Material], looks: Mapping[str, Look], new_tokens: int, *, brief: bool) -> None:
-    """Say what is odd about data sets, and prompts of every model and data set; if not brief, what all look like.
+def show(data: Mapping[str, Material], looks: Mapping[str, Look], *, draws: int, new_tokens: int, brief: bool) -> None:
+    """Say what is odd about a study, data sets, and prompts of every model and data set; if not brief, what all look like.
 
     `new_tokens`: the most that a greedy answer of a generation task has.
     """
+    _say("draws", [], about_draws(draws))
     for name, read in data.items():
         _say(f"datasets.{name}", [] if brief else read.summary.lines(), read.summary.notes())
     for key, (prompts, read, arms) in looks.items():
@@ -40,6 +42,14 @@ def show(data: Mapping[str, Material], looks: Mapping[str, Look], new_tokens: in
         if prompts.generation:
             notes += about_answers(prompts, answers(read.examples, given), new_tokens)
         _say(key, [] if brief else told, notes)
+
+
+def about_draws(draws: int) -> Iterator[str]:
+    """A line where there are too few for a test."""
+    if draws < 2:
+        yield "one draw has no interval and allows no test"
+    elif draws < FEWEST_TESTED:
+        yield f"{draws} draws allow no test: p is at least {least_p(draws):.2g}, whatever is found; {FEWEST_TESTED} do"
 
 
 def _say(key: str, shown: Iterable[str], notes: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ class Look(NamedTuple):
 
 
 def show(data: Mapping[str, Material], looks: Mapping[str, Look], *, draws: int, new_tokens: int, brief: bool) -> None:
-    """Say what is odd about a study, data sets, and prompts of every model and data set; if not brief, what all look like.
+    """Say what is odd about draws, data sets and prompts of every model and data set; if not brief, how all look.
 
     `new_tokens`: the most that a greedy answer of a generation task has.
     """

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from runs.revision import Revision
+from workflow_scripts.lib.artifacts.tables import read_table
 from workflow_scripts.lib.errors import StudyError
 from workflow_scripts.lib.results.cells import KEYS, NOTHING
 
@@ -87,7 +88,7 @@ def lines(a: Revision, b: Revision, shown: int = SHOWN) -> Iterator[str]:
     yield from _settings(differences(flat(a.settings), flat(b.settings)))
     ingredients = [*differences(a.ingredients, b.ingredients)]
     yield from _list("Code, data and libraries that differ", ingredients, shown)
-    both = side_by_side(*(pd.read_parquet(revision.file(ESTIMATES), columns=[*KEYS, *VALUES]) for revision in (a, b)))
+    both = side_by_side(*(read_table(revision.file(ESTIMATES), [*KEYS, *VALUES]).to_pandas() for revision in (a, b)))
     for side, name in (("left_only", "A"), ("right_only", "B")):
         alone = both[both["_merge"] == side]
         yield from _list(f"Estimates only in {name}, by place", _places(alone), shown, len(alone))

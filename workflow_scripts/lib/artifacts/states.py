@@ -16,7 +16,7 @@ from workflow_scripts.lib.artifacts.states_format import (
     Given,
     Unembedding,
 )
-from workflow_scripts.lib.artifacts.tables import ArtifactError, readable
+from workflow_scripts.lib.artifacts.tables import ArtifactError, open_parquet, readable
 
 
 class StateFile:
@@ -72,7 +72,7 @@ class StateFile:
 
     def _read(self, row_group: int, names: list[str]) -> pa.Table:
         with readable(self.path):
-            return self._file.read_row_group(row_group, columns=names)
+            return self._file.read_row_group(row_group, columns=names, use_threads=False)
 
     def matrix(self, set_id: str | None, name: str) -> np.ndarray:
         """A column of vectors of a set as (queries, size) float32."""
@@ -122,6 +122,6 @@ class StateFile:
 def open_states(path: Path) -> Iterator[StateFile]:
     """Open a file of states; ArtifactError where it is missing or damaged."""
     with readable(path):
-        file = pq.ParquetFile(path)
+        file = open_parquet(path)
     with file:
         yield StateFile(file, path)

@@ -73,9 +73,20 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet artifact, or some of its columns; ArtifactError where it is missing or damaged."""
-    with readable(path):
-        return pq.read_table(path, columns=columns)
+    """Read a Parquet artifact, or some of its columns; ArtifactError where it is missing or damaged, or lacks one."""
+    with readable(path), open_parquet(path) as file:
+        if lacking := set(columns or ()) - set(file.schema_arrow.names):
+            raise pa.ArrowInvalid(f"it has no column {min(lacking)}")
+        return file.read(columns, use_threads=False)
+
+
+def open_parquet(source: Any) -> pq.ParquetFile:
+    """A Parquet file that nobody reads ahead in; read it with `use_threads=False`, too.
+
+    Handing local files to Arrow's threads takes longer than reading them, and a thread that waited for one was once
+    never woken (glibc 2.36): its job hung.
+    """
+    return pq.ParquetFile(source, pre_buffer=False)
 
 
 def read_origin(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from workflow_scripts.lib.artifacts.tables import open_parquet
 from workflow_scripts.lib.data.decoding import read_bytes, read_text
 from workflow_scripts.lib.data.delimited import delimited_rows
 from workflow_scripts.lib.data.paths import every_path
@@ -105,13 +106,11 @@ def _json_value(text: str, where: str, shape: str) -> Any:
 
 
 def _parquet(path: Path, source: FileDataset) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
     try:
-        file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+        file = open_parquet(pa.BufferReader(read_bytes(path)))
         columns = checked_once(file.schema_arrow.names, str(path))
         check_columns(columns, needed(source), str(path))
-        return _arrow_rows(file.read(needed(source)), str(path))
+        return _arrow_rows(file.read(needed(source), use_threads=False), str(path))
     except pa.ArrowException as error:
         raise DataError(f"{path}: is not a whole Parquet file: {error}") from None
 

@@ -117,10 +117,10 @@ def patch(at, arms=(ICL, IT), target=None, anchor=None, **settings):
     return at
 
 
-def sample(examples, target, choice, draws=DRAWS, relevance=None):
+def sample(examples, target, choice, draws=DRAWS, relevance=None, other=None):
     settings = SampleDemonstrations(relevance=relevance or Relevance())
     how = {"draws": draws, "seed": 0, "settings": settings}
-    sample_demonstrations(examples, other=None, encoder=None, choice=choice, **how, demonstrations=target)
+    sample_demonstrations(examples, other=other, encoder=None, choice=choice, **how, demonstrations=target)
 
 
 def dump(at, level, arm, keep=KEPT, new_tokens=0):

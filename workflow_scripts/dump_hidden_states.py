@@ -22,7 +22,7 @@ from workflow_scripts.lib.artifacts.states_writing import (
 from workflow_scripts.lib.command import command
 from workflow_scripts.lib.data.examples import Example, Examples, read_examples
 from workflow_scripts.lib.data.prompts import Prompts
-from workflow_scripts.lib.data.sets import DemonstrationSet, OtherTask, read_sets, read_told
+from workflow_scripts.lib.data.sets import ANOTHER, DemonstrationSet, OtherTask, read_sets, read_told
 from workflow_scripts.lib.data.shown import SHOWN, Shown, beside
 from workflow_scripts.lib.data.template import Rewording
 from workflow_scripts.lib.forward.final_norm import before_final_norm
@@ -74,7 +74,7 @@ def dump_hidden_states(
     data, loaded = read_examples(examples).reworded(rewording), load_model(model)
     if run == "float32":
         loaded = LoadedModel(in_float32(loaded.model, model), loaded.tokenizer)
-    task = OtherTask("another", read_examples(other)) if other else None
+    task = OtherTask(ANOTHER, read_examples(other)) if other else None
     told = read_told(demonstrations) if demonstrations else {}
     told |= {task.name: task.examples.wording} if task else {}
     prompts = Prompts(loaded.tokenizer, data.template, data.words, told)

@@ -10,7 +10,7 @@ from workflow_scripts.lib.data.choice import Choice, Relevance, SampleDemonstrat
 from workflow_scripts.lib.data.drawing import PoolError
 from workflow_scripts.lib.data.examples import read_examples
 from workflow_scripts.lib.data.sampling import sample_sets
-from workflow_scripts.lib.data.sets import OtherTask, write_sets
+from workflow_scripts.lib.data.sets import ANOTHER, OtherTask, write_sets
 from workflow_scripts.lib.data.tf_idf import tf_idf
 from workflow_scripts.lib.models.encoders import folder_of, mean_states, sentences
 
@@ -40,7 +40,7 @@ def sample_demonstrations(
     """
     how: dict[str, Any] = {"draws": draws, "settings": settings.used_by(choice), "seed": seed}
     try:
-        task = OtherTask(other.stem, read_examples(other)) if other else None
+        task = OtherTask(ANOTHER, read_examples(other)) if other else None
         similarity = _similarity(settings.relevance, encoder) if choice.relevance != "any" else tf_idf
         sets = sample_sets(read_examples(examples), choice, **how, other=task, similarity=similarity)
     except PoolError as error:

@@ -78,6 +78,16 @@ def test_data_sets_of_one_source_under_two_templates_are_paired(tmp_path):
         assert plain.equals(asked)
 
 
+def test_sets_of_another_task_have_the_same_bytes_whatever_that_is_called(tmp_path):
+    prepared(WORLD, tmp_path / "own.parquet")
+    for name in ("news", "weather"):
+        prepared(WorldDataset(source="world", task="topic"), tmp_path / f"{name}.parquet")
+        given = Choice(shots=2, task="another")
+        sample(tmp_path / "own.parquet", tmp_path / name / "sets.parquet", given, other=tmp_path / f"{name}.parquet")
+    one, other = ((tmp_path / name / "sets.parquet").read_bytes() for name in ("news", "weather"))
+    assert one == other
+
+
 def test_errors_name_the_data_set(tmp_path):
     examples = tmp_path / "films.v1.parquet"
     with pytest.raises(DataError, match=r"^datasets\.films\.v1: task 'no' is not in the embedded world"):

@@ -20,7 +20,7 @@ Shown = TypeVar("Shown")
 class Demonstration:
     """An example as a set has it: `label` is the word that stands beside it, `gold` its own.
 
-    `task`: the data set that it is of, where that is not the queries' own; it is told in that one's template.
+    `task`: what the data set is called that it is of, where that is not the queries' own; it is told in its template.
     """
 
     id: str
@@ -42,8 +42,11 @@ class DemonstrationSet:
         return digest([[one.id, one.fields, one.label, *filter(None, [one.task])] for one in self.demonstrations])
 
 
+ANOTHER = "another"  # what artifacts call it: how params.yaml calls a data set is no content
+
+
 class OtherTask(NamedTuple):
-    """A data set whose demonstrations are shown with queries of another."""
+    """A data set whose demonstrations are shown with queries of another, and what sets and errors call it."""
 
     name: str
     examples: Examples

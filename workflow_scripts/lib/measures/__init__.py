@@ -95,7 +95,7 @@ REC2FTP = Accord(
 SAME_TEXT = Accord("same_text", "same text", "same greedy answer", on_texts.same_text, kind=on_texts.Written)
 NOISE = Derived("noise", "noise", "how far the anchor run again is from itself, over the length of the update")
 MARGIN = Derived("margin", "margin", "cosine of two arms less the larger of their cosines with the anchor")
-MOVED = Derived("moved", "moved", "share of adapters that tuning moved")
+MOVED = Derived("moved", "moved", "share of adapters that moved and whose loss fell")
 RELEVANCE = Derived(
     "relevance",
     "relevance",

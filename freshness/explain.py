@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from freshness import cached, folders, seal
+from freshness.contents import load_sealed
 from freshness.judge import Judge
 from freshness.recipes import Recipes
 from startup.checks import be_alone
@@ -29,7 +30,7 @@ def answer_if_asked(recipes: Recipes) -> None:
 def explain(recipes: Recipes, job: str) -> list[str]:
     """Lines on the artifact that a job names by its first output."""
     recipe, rule = recipes.recipe(job), recipes.producer(job)
-    made = seal.load(seal.recipe_path(job)) or {}
+    made = load_sealed(seal.recipe_path(job)) or {}
     accepted = made.get("accepted", {})
     return [
         f"{job}: {verdict(recipes, job)}",
@@ -71,7 +72,7 @@ def forget(recipes: Recipes, job: str) -> list[str]:
     be_alone()
     gone = [one for one in recipes.every_job if one == job or job in _all_upstream(recipes, one)]
     names = {recipes.name(one) for one in gone}
-    names |= {seal.name(sealed) for one in gone if (sealed := seal.load(seal.recipe_path(one)))}
+    names |= {seal.name(sealed) for one in gone if (sealed := load_sealed(seal.recipe_path(one)))}
     try:
         cached.forget(cached.cache_dir(), names)
     except OSError as error:

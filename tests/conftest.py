@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script, as no user's run is
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[1]
 OUTSIDE = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared"))
 

@@ -95,7 +95,8 @@ def test_classes_that_pool_or_queries_lack_are_told(tmp_path, model, capsys, fla
     said = capsys.readouterr().err
     assert "  note: pool: none of the 2 examples has label mixed\n" in said
     assert "  note: queries: none of the 2 examples has label mixed\n" in said
-    assert said.count("  note: ") == 2
+    assert "draws:\n  note: 2 draws allow no test" in said
+    assert said.count("  note: ") == 3
 
 
 def test_a_prompt_that_the_model_has_no_embedding_for_stops_the_study(tmp_path, model, tokenizer):

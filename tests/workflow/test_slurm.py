@@ -21,7 +21,6 @@ from tests.workflow.conftest import SMALL, clone_into, copied, write_words
 WHY_NOT = lacking() or (None if find_spec("snakemake_executor_plugin_slurm") else "needs `make slurm`")
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")]
 RUN = "snakemake --workflow-profile profiles/slurm"
-HEEDFUL = "env --default-signal=INT"  # what is started in the background of a script would be deaf to Ctrl-C
 QUICK = "--latency-wait 10 --seconds-between-status-checks 2 --slurm-init-seconds-before-status-checks 2"
 TUNED = "artifacts/tune_lora/one/words/reference/tuned"
 STATES = "artifacts/dump_hidden_states/one/words/reference/it.parquet"
@@ -104,7 +103,7 @@ class Running:
         self.slurm, self.path = slurm, clone.folder / "run.txt"
         with self.path.open("w") as output:
             self.process = subprocess.Popen(
-                f"exec {HEEDFUL} {command}", shell=True, cwd=clone.folder, env=clone.environment,
+                f"exec {command}", shell=True, cwd=clone.folder, env=clone.environment,
                 start_new_session=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
 

@@ -96,7 +96,16 @@ class Copy:
         self.folder = folder
         copy_project(folder)
         if revision:
-            for name in ("Snakefile", "rules", "freshness", "runs", "sharing", "startup", "workflow_scripts"):
+            for name in (
+                "Snakefile",
+                "dvc.yaml",
+                "rules",
+                "freshness",
+                "runs",
+                "sharing",
+                "startup",
+                "workflow_scripts",
+            ):
                 path = folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 archive = subprocess.run(["git", "archive", revision, name], cwd=ROOT, capture_output=True, check=True)

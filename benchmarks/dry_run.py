@@ -60,7 +60,7 @@ def fabricate(plan: Any) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             # The same of the same recipe, as of a real job: two data sets may share one.
             file.write_bytes(Random(f"{plan.recipes.name(job)} {name}").randbytes(int(os.environ["BYTES"])))
-        made, path = plan.job_content(job), Path(plan.job_file(job))
+        made, path = plan.planned.job_content(job, plan.dvc.folder), Path(plan.planned.job_file(job))
         seal.begin(made, path)
         seal.seal(made, path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SEEN = Path(".snakemake/seen")
-PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (plan.py)
+PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (planned.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
 COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h
 MD5 = re.compile(r"[0-9a-f]{32}")

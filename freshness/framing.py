@@ -121,7 +121,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _job_file(plan: Any, rule: Any) -> Callable[[Any], str]:
-    return guarded(lambda wildcards: plan.job_file(_job(rule, wildcards)))
+    return guarded(lambda wildcards: plan.planned.job_file(_job(rule, wildcards)))
 
 
 def _ready(plan: Any, rule: Any) -> Callable[[Any], str]:

@@ -5,8 +5,8 @@ job gets one more input, a file newer than its outputs and named by what differs
 A fresh one gets `ancient()` inputs, which wake nothing, and only those that lead to a job that runs (shown.py). Files
 that no rule makes are not shown to Snakemake at all.
 
-What recipes have given before comes back from DVC's cache here, before there are jobs. A job's file under
-.snakemake/plan says what it is to make and from what (seal.py).
+What recipes have given before comes back from DVC's cache here, before there are jobs (recall.py). What each job is to
+make, and from what, is written where its own process reads it (planned.py).
 """
 
 import os
@@ -16,10 +16,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from freshness import cached, configured, folders, libraries, links, lock, remotes
-from freshness.contents import PLANNED, digest, md5, write
+from freshness import cached, configured, folders, links, lock, remotes
 from freshness.framing import forget_old_markers, marker
 from freshness.judge import Judge
+from freshness.planned import Planned
 from freshness.recall import bring_back
 from freshness.recipes import Recipes
 from freshness.shown import Shown
@@ -38,8 +38,7 @@ class Plan:
 
     def __init__(self, workflow: Any, recipes: Recipes, stages: Stages) -> None:
         self.workflow, self.recipes, self.stages, self.judge = workflow, recipes, stages, Judge(recipes)
-        self.shown = Shown(self)
-        self.params_md5 = md5(stages.params)
+        self.shown, self.planned = Shown(self), Planned(recipes, stages)
         self.littered: list[str] = []  # folders with files that the recording of this run removes
         for method in ("decide", "forced", "recorded", "stale", "shaken"):
             setattr(self, method, cache(getattr(self, method)))
@@ -92,7 +91,8 @@ class Plan:
         for job in self.recipes.every_job:
             self.woken(job)
         if self.real:
-            self._write()
+            self.planned.write(self.dvc.folder)
+            self._note()
 
     def _refuse(self) -> None:
         """Flags under which Snakemake would judge by notes of its own."""
@@ -194,58 +194,11 @@ class Plan:
             return []
         return self.stages.unrecorded() + [f"{folder} has files of no study any more" for folder in self.littered]
 
-    def job_file(self, job: str) -> str:
-        """Where it is written what a job makes, and from what; another recipe has another file."""
-        return str(PLANNED / f"{digest(job)}-{self.recipes.name(job)}.json")
-
-    def record_file(self, stages: Iterable[str]) -> str:
-        """Where it is written what is to be recorded of some stages (freshness/record.py)."""
-        name = "-".join(stages)
-        return str(PLANNED / (f"{name}.json" if name in self.recipes.jobs else "all.json"))
-
-    # On disk
-
-    def _write(self) -> None:
-        wanted = {self.job_file(job): self.job_content(job) for job in self.recipes.every_job}
-        for stages in ([*self.recipes.jobs], *([stage] for stage in self.recipes.jobs)):
-            wanted[self.record_file(stages)] = self._record(stages)
-        for old in PLANNED.glob("*"):
-            if str(old) not in wanted:
-                old.unlink()
-        for path, content in wanted.items():
-            write(Path(path), content, in_order=True)  # the first output names the job
+    def _note(self) -> None:
+        """What is there as it should be is remembered, also if another clone made it, or an older cache had it."""
         for job in self.recipes.every_job:
             if not self.woken(job) and (sealed := self.judge.intact(job)):
                 cached.remember(self.dvc.folder, self.recipes.name(job), sealed, again=False)
-
-    def job_content(self, job: str) -> dict[str, Any]:
-        """What is written there."""
-        recipe = self.recipes.recipe(job)
-        modules = [path for path in recipe["code"] if path != "command"]
-        accepted = libraries.accepted(modules, self.recipes.counts_as)
-        return {
-            "outputs": self.recipes.outputs(job),
-            "recipe": recipe,
-            "accepted": {"accepted": accepted} if accepted else {},
-            "installed": {library: libraries.here(library) for library in recipe["libraries"]},
-            "files": {path: _bytes_of(path) for path in modules} | (read := self.recipes.sources_of(job)),
-            "folders": self.stages.folders_of(read),
-            "inputs": self.recipes.artifacts_of(job),
-            "cache": str(self.dvc.folder),
-        }
-
-    def _record(self, stages: list[str]) -> dict[str, Any]:
-        return {
-            "params": {str(self.stages.params): self.params_md5},
-            "stages": {
-                self.stages.folder(stage): [self.job_file(job) for job in self.recipes.jobs[stage]] for stage in stages
-            },
-        }
-
-
-@cache
-def _bytes_of(module: str) -> str:
-    return md5(Path(module))
 
 
 def _say(what: str, files: list[Any]) -> None:

@@ -1,6 +1,6 @@
 """Seal an artifact: write beside it the recipe it was made by, with digests of its bytes and of those it was made from.
 
-`begin` and `seal` stand before and after every job's stage (job.py). A file of plan.py says what the job makes, by
+`begin` and `seal` stand before and after every job's stage (job.py). A file of planned.py says what the job makes, by
 which recipe, and what it reads. Begin refuses a job whose code, data or inputs are not what the recipe says; seal
 refuses one during which any of it was written to.
 

@@ -41,7 +41,7 @@ for stage in RECIPES.jobs:
             f"logs/all_{stage}.log",
         localrule: True
         params:
-            plan=PLAN.record_file([stage]),
+            plan=PLAN.planned.record_file([stage]),
         shell:
             "python -m freshness.record check {params.plan:q} 2> {log:q}"
 
@@ -68,6 +68,6 @@ rule version_artifacts:
         "logs/version_artifacts.log",
     localrule: True
     params:
-        plan=PLAN.record_file(RECIPES.jobs),
+        plan=PLAN.planned.record_file(RECIPES.jobs),
     shell:
         "python -m freshness.record commit {params.plan:q} 2> {log:q}"

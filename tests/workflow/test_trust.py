@@ -40,7 +40,8 @@ def right(tmp_path):
 JUDGES = {
     "recipes": ("recipe", "name", "inputs_of", "outputs", "upstream", "source"),
     "judge": ("differences", "missing", "intact"),
-    "plan": ("decide", "stale", "forced", "woken", "inputs", "markers", "job_file", "_sort_out"),
+    "plan": ("decide", "stale", "forced", "woken", "inputs", "markers", "_sort_out"),
+    "planned": ("job_file",),
     "recall": ("bring_back", "_asked_for", "_recall"),
     "folders": ("sort_out", "date_back", "newest"),
     "cached": ("cache_dir", "remembered", "recalled"),
@@ -49,7 +50,7 @@ JUDGES = {
     "syntax": ("said", "syntax_digests"),
     "seal": ("altered", "name", "intact"),
 }
-CLASSES = {"recipes": "Recipes.", "judge": "Judge.", "plan": "Plan.", "shown": "Shown."}
+CLASSES = {"recipes": "Recipes.", "judge": "Judge.", "plan": "Plan.", "planned": "Planned.", "shown": "Shown."}
 
 
 @pytest.mark.parametrize(("module", "judge"), [(module, judge) for module in JUDGES for judge in JUDGES[module]])

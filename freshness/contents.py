@@ -14,6 +14,8 @@ from typing import Any
 SEEN = Path(".snakemake/seen")
 PLANNED = Path(".snakemake/plan")  # what each job of the study is to make (planned.py)
 PARTS = ("code", "libraries", "params", "inputs")  # of a recipe; what is sealed holds more
+# What is sealed of a job holds texts by name, or lists of such.
+TEXTS, LISTS = ("bytes", "code", "libraries", "accepted"), ("inputs", "made_from")
 COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h
 MD5 = re.compile(r"[0-9a-f]{32}")
 IGNORED = {".git", ".hg", ".dvc"}  # what DVC leaves out of a folder
@@ -61,13 +63,17 @@ def listed(files: Mapping[str, str]) -> bytes:
     return json.dumps(rows, sort_keys=True).encode()
 
 
+def files_listed(content: bytes) -> dict[str, str]:
+    """Path inside a folder -> MD5, of the bytes of such a list."""
+    return {row["relpath"]: row["md5"] for row in json.loads(content)}
+
+
 def list_in(kept: Path, name: str) -> dict[str, str] | None:
-    """Path inside a folder -> MD5, of a list that is an object of that name; None where it is not whole."""
+    """The same of a list that is an object of that name; None where it is not whole."""
     try:
         content = kept.read_bytes()
-        if hashlib.md5(content).hexdigest() != name.partition(".")[0]:
-            return None
-        return {row["relpath"]: row["md5"] for row in json.loads(content)}
+        whole = hashlib.md5(content).hexdigest() == name.partition(".")[0]
+        return files_listed(content) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -123,17 +129,18 @@ def load(path: Path) -> dict | None:
 def load_sealed(path: Path) -> dict | None:
     """What is sealed in a file, or None where it is not whole or of another form: anybody may have written it."""
     sealed = load(path) or {}
-    if not all(isinstance(sealed.get(part), dict) for part in (*PARTS, "bytes", "made_from")):
+    parts = {"accepted": {}, **sealed}
+    if not all(isinstance(parts.get(part), dict) for part in (*PARTS, *TEXTS, *LISTS)):
         return None
-    lists = [one for part in ("inputs", "made_from") for one in sealed[part].values()]
-    texts = [*sealed["bytes"].values(), *sealed["code"].values(), *sealed["libraries"].values()]
-    accepted = sealed.get("accepted", {})
-    texts += accepted.values() if isinstance(accepted, dict) else [None]
-    texts += [text for one in lists for text in (one if isinstance(one, list) else [None])]
-    if not all(isinstance(text, str) for text in texts):
+    texts = all(_are_texts(parts[part].values()) for part in TEXTS)
+    lists = all(isinstance(one, list) and _are_texts(one) for part in LISTS for one in parts[part].values())
+    if not (texts and lists):
         return None
-    names = all(MD5.fullmatch(md5) and _stays_inside(key) for key, md5 in sealed["bytes"].items())
-    return sealed if names else None
+    return sealed if all(MD5.fullmatch(md5) and _stays_inside(key) for key, md5 in sealed["bytes"].items()) else None
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(one, str) for one in values)
 
 
 def _stays_inside(key: str) -> bool:

@@ -1,7 +1,7 @@
 """One job in one process: begin it, run its stage, seal what it made. `python -m freshness.job JOB MODULE FLAGS...`.
 
-JOB is a file of planned.py; the rest is what `python -m MODULE FLAGS...` would be. A process for each of the three would
-cost more than some stages take.
+JOB is a file of planned.py; the rest is what `python -m MODULE FLAGS...` would be. A process for each of the three
+would cost more than some stages take.
 """
 
 import runpy

@@ -29,7 +29,7 @@ def settle(cache: Path, said: list[str], *, shared: bool) -> None:
     """
     kept = temporary(cache / "links")
     try:
-        found(cache, shared=shared)
+        make_cache(cache, shared=shared)
         kept.write_text("probe", encoding="utf-8")
         safe = not said and _safe(kept)
     except OSError as error:
@@ -45,7 +45,7 @@ def settle(cache: Path, said: list[str], *, shared: bool) -> None:
         configured.say(configured.OF_CLONE, "cache", "type", f'"{CHOSEN}"')
 
 
-def found(cache: Path, *, shared: bool) -> None:
+def make_cache(cache: Path, *, shared: bool) -> None:
     """Make the cache's folder if it is not there; a shared one is opened to its group, and so is what is made in it."""
     cache.mkdir(parents=True, exist_ok=True)
     if shared:

@@ -42,7 +42,10 @@ def said() -> dict[str, Any]:
 
 def committed() -> dict[str, Any]:
     """The same of the commit that is checked out; nothing where there is none."""
-    done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
+    try:
+        done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
+    except FileNotFoundError:  # no git: without DVC a run needs none
+        return {}
     return _said(_parsed(done.stdout.decode(errors="replace")))
 
 

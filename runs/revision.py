@@ -1,6 +1,5 @@
 """A version of the study as git and DVC's cache have it, read without a checkout: dvc.lock names all bytes."""
 
-import json
 import subprocess
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import yaml
 
 from freshness import cached
-from freshness.contents import md5
+from freshness.contents import files_listed, md5
 from workflow_scripts.lib.errors import StudyError
 
 LOCK = Path("dvc.lock")
@@ -49,10 +48,9 @@ class Revision:
         outs = [out for stage in self.stages.values() for out in stage.get("outs", [])]
         for out in outs:
             if path.startswith(f"{out['path']}/"):
-                listed = json.loads(self._kept(out["md5"], out["path"]).read_bytes())
-                named = {f"{out['path']}/{entry['relpath']}": entry["md5"] for entry in listed}
-                if path in named:
-                    return self._kept(named[path], path)
+                listed = files_listed(self._kept(out["md5"], out["path"]).read_bytes())
+                if found := listed.get(path.removeprefix(f"{out['path']}/")):
+                    return self._kept(found, path)
         raise StudyError(f"{self.name} has no {path}: dvc.lock does not record it there")
 
     def _kept(self, digest: str, path: str) -> Path:

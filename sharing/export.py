@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from freshness import links, seal
-from freshness.contents import contents, load_sealed
+from freshness.contents import contents, files_listed, load_sealed
 from freshness.syntax import says
 from sharing import check, crate, layout, named
 from sharing.store import Cache, NoRemoteError, lists
@@ -92,7 +92,7 @@ def _recorded() -> dict[str, str]:
     files = {
         f"{output.path}/{inside}": md5
         for output in recorded
-        for inside, md5 in named.files(listed[output.md5] or b"[]").items()
+        for inside, md5 in files_listed(listed[output.md5] or b"[]").items()
     }
     here = contents([output.path for output in recorded])
     if other := [path for path in sorted(files.keys() | here) if files.get(path) != here.get(path)]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from freshness import configured, remotes
+from freshness.contents import files_listed
 from sharing import layout, named
 from sharing.store import Cache, Remote, bare, lists
 from workflow_scripts.lib.command import command
@@ -87,7 +88,7 @@ def _files(recorded: list[named.Output], remote: str | None) -> dict[str, str]:
     return {
         f"{output.path}/{inside}": md5
         for output in recorded
-        for inside, md5 in named.files(listed[output.md5] or b"[]").items()
+        for inside, md5 in files_listed(listed[output.md5] or b"[]").items()
     }
 
 

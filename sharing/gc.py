@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from freshness import configured, keep
-from freshness.contents import contents, load_sealed
+from freshness.contents import contents, files_listed, load_sealed
 from sharing import named
 from sharing.store import Cache, NoRemoteError, lists
 from startup.checks import be_alone
@@ -149,7 +149,7 @@ def _owners(cache: Cache) -> dict[str, str]:
         for output in named.outputs(commit):
             owner = f"{output.path} of commit {commit[:8]} ({date})"
             listed = cache.read(output.md5) if output.is_folder else None
-            inside = named.files(listed).values() if listed is not None else ()
+            inside = files_listed(listed).values() if listed is not None else ()
             for md5 in (output.md5, *inside):
                 owners.setdefault(md5, owner)
     return owners

@@ -40,7 +40,7 @@ def import_study(folder: Path) -> None:
     recipes = {path: sealed for path in files if path.endswith(".recipe") and (sealed := load_sealed(folder / path))}
     cache = cached.cache()
     try:
-        links.found(cache.folder, shared=cache.shared)
+        links.make_cache(cache.folder, shared=cache.shared)
         for stage, inside in _by_stage(files).items():
             keep.keep_folder(cache, folder / stage, inside, believed=False)
     except OSError as error:

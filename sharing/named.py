@@ -3,7 +3,6 @@
 `dvc.api` tells nothing of it, and DVC's own walk over commits checks each out; the files are documented and small.
 """
 
-import json
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from freshness.contents import files_listed
 from workflow_scripts.lib.errors import StudyError
 
 HERE = None  # the working tree, in place of a commit
@@ -110,11 +110,6 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     return ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
 
 
-def files(list_: bytes) -> dict[str, str]:
-    """Path inside a folder -> MD5, of the list of a folder's files that is an object of DVC's."""
-    return {row["relpath"]: row["md5"] for row in json.loads(list_)}
-
-
 def objects(named: list[Output], read: Callable[[str], bytes]) -> dict[str, str]:
     """MD5 -> a path that has these bytes, of every object behind some outputs: files, lists of folders, their files.
 
@@ -124,6 +119,6 @@ def objects(named: list[Output], read: Callable[[str], bytes]) -> dict[str, str]
     for output in named:
         found.setdefault(output.md5, output.path)
         if output.is_folder:
-            for inside, md5 in files(read(output.md5)).items():
+            for inside, md5 in files_listed(read(output.md5)).items():
                 found.setdefault(md5, f"{output.path}/{inside}")
     return found

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
+from freshness.contents import files_listed
 from sharing import named
 from sharing.store import Cache, Remote, bare, lists
 from workflow_scripts.lib.command import command
@@ -69,7 +70,7 @@ def _repair(harmed: dict[str, str], there: Remote, cache: Cache) -> dict[str, st
 
 
 def _inside(cache: Cache, md5: str) -> set[str]:
-    return set(named.files(cache.read(md5) or b"[]").values())
+    return set(files_listed(cache.read(md5) or b"[]").values())
 
 
 def _told(harmed: dict[str, str], wanted: dict[str, str], there: Remote, cache: Cache, repaired: bool) -> str:

@@ -88,7 +88,7 @@ def test_a_list_that_is_not_whole_is_written_anew():
 def test_a_cache_that_its_owner_keeps_from_others_is_not_opened_to_them():
     CACHE.folder.mkdir()
     CACHE.folder.chmod(0o2770)
-    links.found(CACHE.folder, shared=True)
+    links.make_cache(CACHE.folder, shared=True)
     assert CACHE.folder.stat().st_mode & 0o7777 == 0o2770
 
 
@@ -98,7 +98,7 @@ def test_a_group_may_write_where_a_cache_is_shared(there):
         CACHE.folder.mkdir(mode=0o755)
     before = os.umask(0o022)
     try:
-        links.found(CACHE.folder, shared=True)
+        links.make_cache(CACHE.folder, shared=True)
         keep.keep(CACHE, Path("made/x"), NAME)
         cached.remember(CACHE.folder, "abc", {"made_from": {}})
     finally:

@@ -4,8 +4,6 @@ A final norm is z = gain * c(h) / scale(h) + shift, where c(h) is h (RMSNorm) or
 of the LM head reads of h, but for its scale, what gain * w (less its mean) reads of it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from workflow_scripts.lib.forward.taps import removed
 from workflow_scripts.lib.models.blocks import decoder_blocks
 
 TOLERANCE = 0.02
@@ -54,9 +53,9 @@ def _given_to_head(
     """What the LM head is given where a block puts these out."""
     given: list[Tensor] = []
     head = model.get_output_embeddings()
-    with _removed(
-        block.register_forward_hook(lambda _, args, made: _in_place_of(made, outputs)),
-        head.register_forward_pre_hook(lambda _, args: given.append(args[0][:, -1].float().cpu())),
+    with (
+        removed(block.register_forward_hook(lambda _, args, made: _in_place_of(made, outputs))),
+        removed(head.register_forward_pre_hook(lambda _, args: given.append(args[0][:, -1].float().cpu()))),
     ):
         model(torch.zeros(len(outputs), 1, dtype=torch.long, device=model.device), use_cache=False)
     return given[0]
@@ -67,12 +66,3 @@ def _in_place_of(made: Any, outputs: Float[Tensor, "probe d_model"]) -> Any:
     states, *rest = made if isinstance(made, tuple) else (made,)
     other = outputs[:, None].to(states)
     return (other, *rest) if isinstance(made, tuple) else other
-
-
-@contextmanager
-def _removed(*hooks: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

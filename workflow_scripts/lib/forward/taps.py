@@ -32,7 +32,7 @@ def head_at(
         device = args[0].device
         return (args[0][sent(rows, device), sent(columns, device)],)
 
-    with _removed(model.get_output_embeddings().register_forward_pre_hook(chosen)):
+    with removed(model.get_output_embeddings().register_forward_pre_hook(chosen)):
         yield
 
 
@@ -50,13 +50,14 @@ def states_at(model: PreTrainedModel, span: Span, columns: Int[Tensor, " row"]) 
 
     with ExitStack() as stack:
         for one in (*decoder_blocks(model), model.get_output_embeddings()):
-            stack.enter_context(_removed(one.register_forward_pre_hook(tap, with_kwargs=True)))
+            stack.enter_context(removed(one.register_forward_pre_hook(tap, with_kwargs=True)))
         stack.enter_context(head_at(model, torch.arange(len(columns), device=columns.device), columns))
         yield layers
 
 
 @contextmanager
-def _removed(hook: Any) -> Iterator[None]:
+def removed(hook: Any) -> Iterator[None]:
+    """Within the block a hook is there."""
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from workflow_scripts.lib.arms import Arm
 from workflow_scripts.lib.data.examples import Example
 from workflow_scripts.lib.data.prompts import Prompts
 from workflow_scripts.lib.data.sets import DemonstrationSet
-from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside, beside
+from workflow_scripts.lib.data.shown import NOTHING, SHOWN, Beside, beside, reordered, shuffled_labels
 from workflow_scripts.lib.progress import log
 from workflow_scripts.lib.results.permutation import FEWEST_TESTED, least_p
 from workflow_scripts.lib.study.material import Material
@@ -98,9 +98,9 @@ def as_drawn_too(arms: Sequence[Arm], sets: Sequence[DemonstrationSet]) -> Itera
 
     So at one shot, which has no other order, or where all labels of a set are one.
     """
-    for shows in ("reordered", "shuffled_labels"):
-        some = [arm.name for arm in arms if shows in (arm.shows, arm.weights.teacher if arm.weights else None)]
-        alike = sum([*SHOWN[shows](each)] == [*each.demonstrations] for each in sets) if some else 0
+    for way in (reordered, shuffled_labels):
+        some = [arm.name for arm in arms if way.__name__ in (arm.shows, arm.weights.teacher if arm.weights else None)]
+        alike = sum([*way(each)] == [*each.demonstrations] for each in sets) if some else 0
         if alike:
             yield f"{alike} of {len(sets)} sets have no other arrangement: there {', '.join(some)} is no control"
 
